@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+
+dpdkrincludedir = $(includedir)/dpdkr
+dpdkrinclude_HEADERS = \
+	include/dpdkr/abi.h \
+	include/dpdkr/ring.h
