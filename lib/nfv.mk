@@ -4,7 +4,18 @@
 # be named on the link line of each program that is to know such ports: from
 # libopenvswitch.a the linker takes only what somebody refers to.
 DPDKR_SWITCH_SOURCES = \
+	lib/dpdkr-config.c \
+	lib/dpdkr-config.h \
 	lib/dpdkr-guard.c \
 	lib/dpdkr-guard.h \
 	lib/dpdkr-mem.c \
-	lib/dpdkr-mem.h
+	lib/dpdkr-mem.h \
+	lib/dpdkr-offload.c \
+	lib/dpdkr-offload.h \
+	lib/dpdkr-packet.c \
+	lib/dpdkr-packet.h \
+	lib/dpdkr-police.c \
+	lib/dpdkr-police.h \
+	lib/dpdkr-port.c \
+	lib/dpdkr-port.h \
+	lib/netdev-dpdkr.c

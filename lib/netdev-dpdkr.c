@@ -1,0 +1,1094 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "netdev-provider.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler.h"
+#include "dp-packet.h"
+#include "dpdkr-config.h"
+#include "dpdkr-mem.h"
+#include "dpdkr-packet.h"
+#include "dpdkr-police.h"
+#include "dpdkr-port.h"
+#include "hash.h"
+#include "openvswitch/list.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "ovs-rcu.h"
+#include "smap.h"
+#include "sset.h"
+#include "timeval.h"
+#include "unixctl.h"
+#include "userspace-tso.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
+
+/* "dpdkr" ports
+ * =============
+ *
+ * A poll-mode port over shared memory.  The files of this room:
+ *
+ *   - netdev-dpdkr.c: configuration, state and statistics, as the netdev layer
+ *     wants them.
+ *   - dpdkr-config.c: the options of the Interface.
+ *   - dpdkr-mem.c: the file behind the memory; dpdkr-guard.c keeps a truncated
+ *     one from killing the process.
+ *   - dpdkr-port.c: the rings and the peer.
+ *   - dpdkr-packet.c, dpdkr-offload.c, dpdkr-police.c: what a packet needs on
+ *     its way.
+ *
+ * All configuration happens in the main thread.  set_config() and set_mtu()
+ * make the memory that the configuration asks for right away, so that an error
+ * reaches the user; reconfigure(), with the datapath's threads kept out, puts
+ * it in place of the one in use. */
+
+/* How often run() looks at the peers and at the files, in ms, and how long it
+ * waits after it could not replace a file. */
+#define PEER_INTERVAL 50
+#define FILE_INTERVAL 1000
+#define RETRY_INTERVAL 5000
+
+struct netdev_dpdkr {
+    struct netdev up;
+    struct ovs_list node;       /* In 'all_dpdkr'. */
+
+    struct ovs_mutex mutex;     /* Protects everything below but 'port' and
+                                 * the policers. */
+
+    /* Used without 'mutex' by the datapath's threads, replaced while they are
+     * kept out. */
+    struct dpdkr_port *port;
+    OVSRCU_TYPE(struct dpdkr_policer *) ingress_policer;
+    OVSRCU_TYPE(struct dpdkr_policer *) egress_policer;
+    atomic_uint64_t rx_policed; /* Packets... */
+    atomic_uint64_t rx_policed_bytes;
+    atomic_uint64_t tx_policed;
+
+    /* Configuration. */
+    struct smap options;        /* As given. */
+    struct dpdkr_mem_config conf; /* As parsed and completed. */
+    struct dpdkr_mem *next;     /* For the next reconfigure(), or NULL. */
+    int requested_n_txq;
+    int mtu;
+    enum netdev_flags flags;
+    struct eth_addr hwaddr;
+
+    /* Policing and QoS, as set. */
+    uint32_t policing_kbits, policing_kbits_burst;
+    uint32_t policing_kpkts, policing_kpkts_burst;
+    char *qos_type;             /* "" or "egress-policer". */
+    struct smap qos_details;
+
+    /* State. */
+    bool linked;                /* Carrier. */
+    long long int carrier_resets;
+    long long int next_file_check; /* time_msec(). */
+    enum dpdkr_mem_status file_status; /* As last logged. */
+    uint64_t n_memory_lost;     /* Times that the file was truncated. */
+    struct dpdkr_port_stats old_stats; /* Of earlier memories. */
+    struct dpdkr_port_events old_events;
+};
+
+static struct ovs_mutex dpdkr_list_mutex = OVS_MUTEX_INITIALIZER;
+static struct ovs_list all_dpdkr OVS_GUARDED_BY(dpdkr_list_mutex)
+    = OVS_LIST_INITIALIZER(&all_dpdkr);
+static long long int next_run = LLONG_MIN;
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 20);
+
+static int open_memory(struct netdev_dpdkr *, char **errp);
+static void netdev_dpdkr_run__(struct netdev_dpdkr *, long long int now);
+
+static struct netdev_dpdkr *
+netdev_dpdkr_cast(const struct netdev *netdev)
+{
+    return CONTAINER_OF(netdev, struct netdev_dpdkr, up);
+}
+
+/* ## ---------- ## */
+/* ## Life cycle ## */
+/* ## ---------- ## */
+
+static struct netdev *
+netdev_dpdkr_alloc(void)
+{
+    struct netdev_dpdkr *dev = xzalloc(sizeof *dev);
+
+    return &dev->up;
+}
+
+static int
+netdev_dpdkr_construct(struct netdev *netdev)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_init(&dev->mutex);
+    ovsrcu_init(&dev->ingress_policer, NULL);
+    ovsrcu_init(&dev->egress_policer, NULL);
+    atomic_init(&dev->rx_policed, 0);
+    atomic_init(&dev->rx_policed_bytes, 0);
+    atomic_init(&dev->tx_policed, 0);
+    smap_init(&dev->options);
+    smap_init(&dev->qos_details);
+    dev->qos_type = xstrdup("");
+    dev->requested_n_txq = 1;
+    dev->mtu = ETH_PAYLOAD_MAX;
+    eth_addr_random(&dev->hwaddr);
+
+    netdev->n_rxq = 1;
+    netdev->n_txq = 1;
+    if (userspace_tso_enabled()) {
+        /* Done in software, see dpdkr-offload.h. */
+        netdev->ol_flags = (NETDEV_TX_OFFLOAD_TCP_TSO
+                            | NETDEV_TX_OFFLOAD_TCP_CKSUM
+                            | NETDEV_TX_OFFLOAD_UDP_CKSUM
+                            | NETDEV_TX_OFFLOAD_SCTP_CKSUM
+                            | NETDEV_TX_OFFLOAD_IPV4_CKSUM);
+    }
+
+    ovs_mutex_lock(&dpdkr_list_mutex);
+    ovs_list_push_back(&all_dpdkr, &dev->node);
+    ovs_mutex_unlock(&dpdkr_list_mutex);
+    return 0;
+}
+
+static void
+netdev_dpdkr_destruct(struct netdev *netdev)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dpdkr_list_mutex);
+    ovs_list_remove(&dev->node);
+    ovs_mutex_unlock(&dpdkr_list_mutex);
+
+    dpdkr_port_destroy(dev->port, true);
+    dpdkr_mem_close(dev->next, true);
+    ovsrcu_postpone(dpdkr_policer_destroy,
+                    ovsrcu_get_protected(struct dpdkr_policer *,
+                                         &dev->ingress_policer));
+    ovsrcu_postpone(dpdkr_policer_destroy,
+                    ovsrcu_get_protected(struct dpdkr_policer *,
+                                         &dev->egress_policer));
+    smap_destroy(&dev->options);
+    smap_destroy(&dev->qos_details);
+    free(dev->qos_type);
+    free(dev->conf.path);
+    ovs_mutex_destroy(&dev->mutex);
+}
+
+static void
+netdev_dpdkr_dealloc(struct netdev *netdev)
+{
+    free(netdev_dpdkr_cast(netdev));
+}
+
+/* ## ------------- ## */
+/* ## Configuration ## */
+/* ## ------------- ## */
+
+/* Makes sure that the memory in use, or the one that will be from the next
+ * reconfigure() on, is what 'dev->conf' asks for. */
+static int
+open_memory(struct netdev_dpdkr *dev, char **errp)
+    OVS_REQUIRES(dev->mutex)
+{
+    const struct dpdkr_mem *current = dev->port ? dev->port->mem : NULL;
+    bool usable = current && dev->file_status != DPDKR_MEM_TRUNCATED;
+    struct dpdkr_mem *next;
+    int error;
+
+    if (dev->next && dpdkr_mem_fits(dev->next, &dev->conf)) {
+        return dpdkr_mem_set_access(dev->next, &dev->conf, errp);
+    }
+    if (!dev->next && usable && dpdkr_mem_fits(current, &dev->conf)) {
+        return dpdkr_mem_set_access(current, &dev->conf, errp);
+    }
+
+    error = dpdkr_mem_open(&dev->conf, netdev_get_name(&dev->up),
+                           dev->next ? dev->next : current, &next, errp);
+    if (!error) {
+        dpdkr_mem_close(dev->next, true);
+        dev->next = next;
+        netdev_request_reconfigure(&dev->up);
+    }
+    return error;
+}
+
+static int
+netdev_dpdkr_set_config(struct netdev *netdev, const struct smap *args,
+                        char **errp)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    const char *name = netdev_get_name(netdev);
+    struct dpdkr_mem_config conf;
+    char *why = NULL;
+    int error;
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->conf.path && smap_equal(args, &dev->options)) {
+        ovs_mutex_unlock(&dev->mutex);
+        return 0;
+    }
+
+    if (!dpdkr_config_parse(name, args, dev->mtu, &conf, &why)) {
+        error = EINVAL;
+    } else {
+        struct dpdkr_mem_config old = dev->conf;
+
+        dev->conf = conf;
+        error = open_memory(dev, &why);
+        if (error) {
+            free(conf.path);
+            dev->conf = old;
+        } else {
+            free(old.path);
+            smap_destroy(&dev->options);
+            smap_clone(&dev->options, args);
+        }
+    }
+    ovs_mutex_unlock(&dev->mutex);
+
+    if (error) {
+        if (errp) {
+            *errp = xasprintf("%s: %s", name, why);
+        }
+        VLOG_WARN("%s: could not configure dpdkr port (%s)", name, why);
+        free(why);
+    }
+    return error;
+}
+
+static int
+netdev_dpdkr_get_config(const struct netdev *netdev, struct smap *args)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->conf.path) {
+        const struct dpdkr_mem *mem = dev->port ? dev->port->mem : dev->next;
+
+        smap_add(args, "path", dev->conf.path);
+        smap_add_format(args, "n_rxq", "%"PRIu32, dev->conf.n_queues);
+        smap_add_format(args, "ring_size", "%"PRIu32, dev->conf.ring_size);
+        smap_add_format(args, "slot_size", "%"PRIu32,
+                        mem ? mem->g.slot_size : dev->conf.slot_size);
+        smap_add_format(args, "mode", "%04o", (unsigned int) dev->conf.mode);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_numa_id(const struct netdev *netdev)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    const struct dpdkr_mem *mem = (dev->next ? dev->next
+                                   : dev->port ? dev->port->mem : NULL);
+    int numa_id = mem ? mem->numa_id : 0;
+    ovs_mutex_unlock(&dev->mutex);
+
+    return numa_id;
+}
+
+static int
+netdev_dpdkr_set_tx_multiq(struct netdev *netdev, unsigned int n_txq)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->requested_n_txq != n_txq) {
+        dev->requested_n_txq = n_txq;
+        netdev_request_reconfigure(netdev);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_mtu(const struct netdev *netdev, int *mtup)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    *mtup = dev->mtu;
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_set_mtu(struct netdev *netdev, int mtu)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    const char *name = netdev_get_name(netdev);
+    struct dpdkr_mem_config conf;
+    char *why = NULL;
+    int error = 0;
+
+    ovs_mutex_lock(&dev->mutex);
+    if (mtu == dev->mtu) {
+        goto exit;
+    }
+    if (mtu < DPDKR_MIN_MTU || mtu > DPDKR_MAX_MTU) {
+        VLOG_WARN_RL(&rl, "%s: unsupported MTU %d, must be %d to %d",
+                     name, mtu, DPDKR_MIN_MTU, DPDKR_MAX_MTU);
+        error = EINVAL;
+        goto exit;
+    }
+    if (!dpdkr_config_parse(name, &dev->options, mtu, &conf, &why)) {
+        VLOG_WARN_RL(&rl, "%s: unsupported MTU %d (%s)", name, mtu, why);
+        error = EINVAL;
+        goto exit;
+    }
+    if (dev->conf.path) {
+        struct dpdkr_mem_config old = dev->conf;
+
+        dev->conf = conf;
+        error = open_memory(dev, &why);
+        if (error) {
+            VLOG_WARN_RL(&rl, "%s: could not change MTU to %d (%s)",
+                         name, mtu, why);
+            dev->conf = old;
+            free(conf.path);
+            goto exit;
+        }
+        free(old.path);
+    } else {
+        free(conf.path);
+    }
+    dev->mtu = mtu;
+    if (dev->port && !dev->next) {
+        dpdkr_port_set_mtu(dev->port, mtu);
+    }
+    netdev_change_seq_changed(netdev);
+
+exit:
+    free(why);
+    ovs_mutex_unlock(&dev->mutex);
+    return error;
+}
+
+static void
+add_old_stats(struct netdev_dpdkr *dev)
+    OVS_REQUIRES(dev->mutex)
+{
+    const struct dpdkr_port_events *e = &dev->port->events;
+    struct dpdkr_port_events *old_e = &dev->old_events;
+    struct dpdkr_port_stats *old = &dev->old_stats;
+    struct dpdkr_port_stats s;
+
+    dpdkr_port_get_stats(dev->port, &s);
+    old->rx_packets += s.rx_packets;
+    old->rx_bytes += s.rx_bytes;
+    old->rx_runts += s.rx_runts;
+    old->rx_oversize += s.rx_oversize;
+    old->tx_packets += s.tx_packets;
+    old->tx_bytes += s.tx_bytes;
+    old->tx_no_peer += s.tx_no_peer;
+    old->tx_full += s.tx_full;
+    old->tx_size += s.tx_size;
+    old->tx_offload += s.tx_offload;
+
+    old_e->attached += e->attached;
+    old_e->refused += e->refused;
+    old_e->repaired += e->repaired;
+    for (size_t i = 0; i < DPDKR_CUT_N; i++) {
+        old_e->cut_off[i] += e->cut_off[i];
+    }
+}
+
+/* The addresses of both ends of the port follow from the memory's random id,
+ * so that they stay when the switch restarts. */
+static struct eth_addr
+address_from_id(const struct dpdkr_mem *mem, int side)
+{
+    struct eth_addr ea;
+
+    memcpy(&ea, mem->constant.id, sizeof ea);
+    ea.ea[0] = (ea.ea[0] & ~1) | 2;
+    ea.ea[5] = (ea.ea[5] & ~1) | side;
+    return ea;
+}
+
+static int
+netdev_dpdkr_reconfigure(struct netdev *netdev)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    int error = 0;
+
+    ovs_mutex_lock(&dev->mutex);
+    if (!dev->port && !dev->next) {
+        char *why = NULL;
+
+        if (!dev->conf.path
+            && !dpdkr_config_parse(netdev_get_name(netdev), &dev->options, dev->mtu,
+                             &dev->conf, &why)) {
+            error = EINVAL;
+        } else {
+            error = open_memory(dev, &why);
+        }
+        if (error) {
+            VLOG_WARN("%s: could not configure dpdkr port (%s)",
+                      netdev_get_name(netdev), why);
+            free(why);
+            goto exit;
+        }
+    }
+    if (dev->next) {
+        if (dev->port) {
+            add_old_stats(dev);
+            dpdkr_port_destroy(dev->port, true);
+        }
+        dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
+        dev->port = dpdkr_port_create(dev->next, netdev_get_name(netdev),
+                                      address_from_id(dev->next, DPDKR_SIDE_B),
+                                      dev->mtu, dev->flags & NETDEV_UP);
+        dev->next = NULL;
+        dev->file_status = DPDKR_MEM_OK;
+        netdev_dpdkr_run__(dev, time_msec());
+        netdev_change_seq_changed(netdev);
+    }
+    dpdkr_port_set_mtu(dev->port, dev->mtu);
+    netdev->n_rxq = dev->port->n_queues;
+    netdev->n_txq = dev->requested_n_txq;
+
+exit:
+    ovs_mutex_unlock(&dev->mutex);
+    return error;
+}
+
+/* ## ----- ## */
+/* ## State ## */
+/* ## ----- ## */
+
+/* Notices when the file behind 'dev' is truncated or removed, and replaces it:
+ * at once if it is unusable, otherwise when the peer, which has it mapped, is
+ * gone. */
+static void
+check_file(struct netdev_dpdkr *dev, long long int now)
+    OVS_REQUIRES(dev->mutex)
+{
+    const char *name = netdev_get_name(&dev->up);
+    enum dpdkr_mem_status status;
+    char *why = NULL;
+
+    status = dpdkr_mem_check(dev->port->mem);
+    if (status != dev->file_status) {
+        dev->file_status = status;
+        switch (status) {
+        case DPDKR_MEM_OK:
+            break;
+        case DPDKR_MEM_TRUNCATED:
+            dev->n_memory_lost++;
+            VLOG_ERR("%s: %s was truncated, making it anew; its peer has to "
+                     "attach again", name, dev->port->mem->path);
+            break;
+        case DPDKR_MEM_GONE:
+        case DPDKR_MEM_HIDDEN:
+            VLOG_WARN("%s: %s was %s by somebody else; it will be made anew "
+                      "when no peer is attached", name, dev->port->mem->path,
+                      status == DPDKR_MEM_GONE ? "removed" : "replaced");
+            break;
+        }
+    }
+    if (status == DPDKR_MEM_OK || dev->next
+        || (status != DPDKR_MEM_TRUNCATED && dev->port->alive)
+        || now < dev->next_file_check) {
+        return;
+    }
+
+    const struct dpdkr_mem *replaces
+        = status == DPDKR_MEM_TRUNCATED ? dev->port->mem : NULL;
+    if (dpdkr_mem_open(&dev->conf, name, replaces, &dev->next, &why)) {
+        VLOG_WARN_RL(&rl, "%s: could not make memory anew, trying again in %d "
+                     "seconds (%s)", name, RETRY_INTERVAL / 1000, why);
+        dev->next_file_check = now + RETRY_INTERVAL;
+        free(why);
+    } else {
+        netdev_request_reconfigure(&dev->up);
+    }
+}
+
+static void
+netdev_dpdkr_run__(struct netdev_dpdkr *dev, long long int now)
+    OVS_REQUIRES(dev->mutex)
+{
+    if (!dev->port) {
+        return;
+    }
+    if (dpdkr_port_run(dev->port, now)) {
+        if (dev->linked != dev->port->linked) {
+            dev->linked = dev->port->linked;
+            dev->carrier_resets++;
+        }
+        netdev_change_seq_changed(&dev->up);
+    }
+    if (now >= dev->next_file_check) {
+        check_file(dev, now);
+        dev->next_file_check = MAX(dev->next_file_check,
+                                   now + FILE_INTERVAL);
+    }
+}
+
+static void
+netdev_dpdkr_run(const struct netdev_class *class OVS_UNUSED)
+{
+    long long int now = time_msec();
+    struct netdev_dpdkr *dev;
+
+    if (now < next_run) {
+        return;
+    }
+    next_run = now + PEER_INTERVAL;
+
+    ovs_mutex_lock(&dpdkr_list_mutex);
+    LIST_FOR_EACH (dev, node, &all_dpdkr) {
+        ovs_mutex_lock(&dev->mutex);
+        netdev_dpdkr_run__(dev, now);
+        ovs_mutex_unlock(&dev->mutex);
+    }
+    ovs_mutex_unlock(&dpdkr_list_mutex);
+}
+
+static void
+netdev_dpdkr_wait(const struct netdev_class *class OVS_UNUSED)
+{
+    ovs_mutex_lock(&dpdkr_list_mutex);
+    if (!ovs_list_is_empty(&all_dpdkr)) {
+        poll_timer_wait_until(next_run);
+    }
+    ovs_mutex_unlock(&dpdkr_list_mutex);
+}
+
+static int
+netdev_dpdkr_set_etheraddr(struct netdev *netdev, const struct eth_addr mac)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    if (!eth_addr_equals(dev->hwaddr, mac)) {
+        dev->hwaddr = mac;
+        netdev_change_seq_changed(netdev);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_etheraddr(const struct netdev *netdev, struct eth_addr *mac)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    *mac = dev->hwaddr;
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_ifindex(const struct netdev *netdev)
+{
+    /* No kernel interface: a number that sFlow collectors can tell ports
+     * apart by, the same after a restart. */
+    return hash_string(netdev_get_name(netdev), 0) & 0x7fffffff;
+}
+
+static int
+netdev_dpdkr_get_carrier(const struct netdev *netdev, bool *carrier)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    *carrier = dev->linked;
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static long long int
+netdev_dpdkr_get_carrier_resets(const struct netdev *netdev)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    long long int n = dev->carrier_resets;
+    ovs_mutex_unlock(&dev->mutex);
+
+    return n;
+}
+
+static int
+netdev_dpdkr_update_flags(struct netdev *netdev, enum netdev_flags off,
+                          enum netdev_flags on, enum netdev_flags *old_flags)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    if ((off | on) & ~(NETDEV_UP | NETDEV_PROMISC)) {
+        return EINVAL;
+    }
+
+    ovs_mutex_lock(&dev->mutex);
+    *old_flags = dev->flags;
+    dev->flags = (dev->flags | on) & ~off;
+    if (dev->flags != *old_flags) {
+        if (dev->port && (dev->flags ^ *old_flags) & NETDEV_UP) {
+            dpdkr_port_set_admin(dev->port, dev->flags & NETDEV_UP);
+            netdev_dpdkr_run__(dev, time_msec());
+        }
+        netdev_change_seq_changed(netdev);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static const char *
+peer_state(const struct dpdkr_port *port)
+{
+    return (port->linked ? "attached"
+            : !port->alive ? "none"
+            : port->cut_epoch && port->cut_epoch == port->own.ack ? "cut off"
+            : !port->admin_up ? "port is down"
+            : port->events.refused && !port->own.ack ? "refused"
+            : "attaching");
+}
+
+static int
+netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->port) {
+        const struct dpdkr_port *port = dev->port;
+        const struct dpdkr_mem *mem = port->mem;
+        const struct dpdkr_geometry *g = &mem->g;
+        uint32_t n;
+
+        smap_add(args, "driver_name", "dpdkr");
+        smap_add_format(args, "abi_version", "%d.%d",
+                        DPDKR_ABI_MAJOR, DPDKR_ABI_MINOR);
+        smap_add(args, "path", mem->path);
+        smap_add_format(args, "memory_bytes", "%"PRIuSIZE, mem->mapped);
+        smap_add_format(args, "numa_id", "%d", mem->numa_id);
+        smap_add_format(args, "n_queues", "%"PRIu32, g->n_queues);
+        smap_add_format(args, "ring_size", "%"PRIu32, g->ring_size);
+        smap_add_format(args, "slot_size", "%"PRIu32, g->slot_size);
+        smap_add(args, "peer_state", peer_state(port));
+        if (port->own.cut_reason) {
+            smap_add(args, "peer_cut_reason",
+                     dpdkr_cut_reason_to_string(port->own.cut_reason));
+        }
+        if (port->linked) {
+            smap_add_format(args, "peer_pid", "%"PRIu32, port->peer_pid);
+            smap_add(args, "peer_mode",
+                     port->peer_flags & DPDKR_F_SLEEPS ? "sleeping"
+                     : "polling");
+            atomic_read_relaxed(&CONST_CAST(struct dpdkr_port *, port)
+                                ->peer_n_rxq, &n);
+            smap_add_format(args, "peer_rx_queues", "%"PRIu32, n);
+            atomic_read_relaxed(&CONST_CAST(struct dpdkr_port *, port)
+                                ->peer_n_txq, &n);
+            smap_add_format(args, "peer_tx_queues", "%"PRIu32, n);
+        }
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+/* ## ---------- ## */
+/* ## Statistics ## */
+/* ## ---------- ## */
+
+static void
+get_port_stats(const struct netdev_dpdkr *dev, struct dpdkr_port_stats *s)
+    OVS_REQUIRES(dev->mutex)
+{
+    if (dev->port) {
+        dpdkr_port_get_stats(dev->port, s);
+    } else {
+        memset(s, 0, sizeof *s);
+    }
+}
+
+static int
+netdev_dpdkr_get_stats(const struct netdev *netdev, struct netdev_stats *stats)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    uint64_t rx_policed, rx_policed_bytes, tx_policed;
+    struct dpdkr_port_stats s;
+
+    atomic_read_relaxed(&dev->rx_policed, &rx_policed);
+    atomic_read_relaxed(&dev->rx_policed_bytes, &rx_policed_bytes);
+    atomic_read_relaxed(&dev->tx_policed, &tx_policed);
+
+    ovs_mutex_lock(&dev->mutex);
+    get_port_stats(dev, &s);
+    const struct dpdkr_port_stats *old = &dev->old_stats;
+
+    memset(stats, 0xff, sizeof *stats);
+    /* A packet that policing drops counts as dropped, not as received. */
+    stats->rx_packets = s.rx_packets + old->rx_packets - rx_policed;
+    stats->rx_bytes = s.rx_bytes + old->rx_bytes - rx_policed_bytes;
+    stats->rx_length_errors = (s.rx_runts + s.rx_oversize
+                               + old->rx_runts + old->rx_oversize);
+    stats->rx_errors = stats->rx_length_errors;
+    stats->rx_dropped = rx_policed;
+    stats->tx_packets = s.tx_packets + old->tx_packets;
+    stats->tx_bytes = s.tx_bytes + old->tx_bytes;
+    stats->tx_errors = s.tx_offload + old->tx_offload;
+    stats->tx_dropped = (s.tx_no_peer + s.tx_full + s.tx_size
+                         + old->tx_no_peer + old->tx_full + old->tx_size
+                         + tx_policed);
+    stats->collisions = 0;
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
+                              struct netdev_custom_stats *custom)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    uint64_t rx_policed, tx_policed, cut_off = 0;
+    struct dpdkr_port_events e;
+    struct dpdkr_port_stats s;
+
+    atomic_read_relaxed(&dev->rx_policed, &rx_policed);
+    atomic_read_relaxed(&dev->tx_policed, &tx_policed);
+
+    ovs_mutex_lock(&dev->mutex);
+    get_port_stats(dev, &s);
+    memset(&e, 0, sizeof e);
+    if (dev->port) {
+        e = dev->port->events;
+    }
+    for (size_t i = 0; i < DPDKR_CUT_N; i++) {
+        cut_off += e.cut_off[i] + dev->old_events.cut_off[i];
+    }
+
+    const struct dpdkr_port_stats *old = &dev->old_stats;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        { "rx_runt_errors", s.rx_runts + old->rx_runts },
+        { "rx_oversize_errors", s.rx_oversize + old->rx_oversize },
+        { "rx_policer_drops", rx_policed },
+        { "tx_no_peer_drops", s.tx_no_peer + old->tx_no_peer },
+        { "tx_ring_full_drops", s.tx_full + old->tx_full },
+        { "tx_mtu_exceeded_drops", s.tx_size + old->tx_size },
+        { "tx_invalid_hwol_drops", s.tx_offload + old->tx_offload },
+        { "tx_qos_drops", tx_policed },
+        { "peer_attached", e.attached + dev->old_events.attached },
+        { "peer_refused", e.refused + dev->old_events.refused },
+        { "peer_cut_off", cut_off + dev->n_memory_lost },
+        { "header_repaired", e.repaired + dev->old_events.repaired },
+    };
+    ovs_mutex_unlock(&dev->mutex);
+
+    custom->size = ARRAY_SIZE(counters);
+    custom->counters = xcalloc(custom->size, sizeof *custom->counters);
+    for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+        ovs_strlcpy(custom->counters[i].name, counters[i].name,
+                    NETDEV_CUSTOM_STATS_NAME_SIZE);
+        custom->counters[i].value = counters[i].value;
+    }
+    return 0;
+}
+
+/* ## ---------------- ## */
+/* ## Policing and QoS ## */
+/* ## ---------------- ## */
+
+#define EGRESS_POLICER "egress-policer"
+
+static int
+netdev_dpdkr_set_policing(struct netdev *netdev, uint32_t kbits,
+                          uint32_t kbits_burst, uint32_t kpkts,
+                          uint32_t kpkts_burst)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+
+    /* The defaults for the bursts are those of other port types. */
+    kbits_burst = !kbits ? 0 : kbits_burst ? kbits_burst : 8000;
+    kpkts_burst = !kpkts ? 0 : kpkts_burst ? kpkts_burst : 16;
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->policing_kbits != kbits
+        || dev->policing_kbits_burst != kbits_burst
+        || dev->policing_kpkts != kpkts
+        || dev->policing_kpkts_burst != kpkts_burst) {
+        struct dpdkr_policer *old
+            = ovsrcu_get_protected(struct dpdkr_policer *,
+                                   &dev->ingress_policer);
+        struct dpdkr_policer *new = NULL;
+
+        if (kbits || kpkts) {
+            new = dpdkr_policer_create(kbits * 1000ULL, kbits_burst * 1000ULL,
+                                       kpkts * 1000ULL,
+                                       kpkts_burst * 1000ULL);
+        }
+        ovsrcu_set(&dev->ingress_policer, new);
+        ovsrcu_postpone(dpdkr_policer_destroy, old);
+        dev->policing_kbits = kbits;
+        dev->policing_kbits_burst = kbits_burst;
+        dev->policing_kpkts = kpkts;
+        dev->policing_kpkts_burst = kpkts_burst;
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_qos_types(const struct netdev *netdev OVS_UNUSED,
+                           struct sset *types)
+{
+    sset_add(types, EGRESS_POLICER);
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_qos_capabilities(const struct netdev *netdev OVS_UNUSED,
+                                  const char *type,
+                                  struct netdev_qos_capabilities *caps)
+{
+    if (*type && strcmp(type, EGRESS_POLICER)) {
+        return EOPNOTSUPP;
+    }
+    caps->n_queues = 0;
+    return 0;
+}
+
+static int
+netdev_dpdkr_get_qos(const struct netdev *netdev, const char **typep,
+                     struct smap *details)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    const struct smap_node *node;
+
+    ovs_mutex_lock(&dev->mutex);
+    *typep = dev->qos_type[0] ? EGRESS_POLICER : "";
+    SMAP_FOR_EACH (node, &dev->qos_details) {
+        smap_add(details, node->key, node->value);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_dpdkr_set_qos(struct netdev *netdev, const char *type,
+                     const struct smap *details)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    unsigned long long int cir = smap_get_ullong(details, "cir", 0);
+    unsigned long long int cbs = smap_get_ullong(details, "cbs", 0);
+    struct dpdkr_policer *new = NULL;
+    struct dpdkr_policer *old;
+
+    if (*type) {
+        if (strcmp(type, EGRESS_POLICER)) {
+            return EOPNOTSUPP;
+        }
+        if (!cir || !cbs || cir > UINT64_MAX / 8 || cbs > UINT64_MAX / 8) {
+            VLOG_WARN("%s: QoS type %s needs other_config cir and cbs, both "
+                      "greater than zero", netdev_get_name(netdev), type);
+            return EINVAL;
+        }
+    }
+
+    ovs_mutex_lock(&dev->mutex);
+    if (!strcmp(type, dev->qos_type)
+        && (!*type || smap_equal(details, &dev->qos_details))) {
+        ovs_mutex_unlock(&dev->mutex);
+        return 0;
+    }
+    if (*type) {
+        new = dpdkr_policer_create(cir * 8, cbs * 8, 0, 0);
+    }
+    old = ovsrcu_get_protected(struct dpdkr_policer *, &dev->egress_policer);
+    ovsrcu_set(&dev->egress_policer, new);
+    ovsrcu_postpone(dpdkr_policer_destroy, old);
+    free(dev->qos_type);
+    dev->qos_type = xstrdup(type);
+    smap_clear(&dev->qos_details);
+    if (*type) {
+        smap_destroy(&dev->qos_details);
+        smap_clone(&dev->qos_details, details);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static void
+police(struct dpdkr_policer *policer, struct dp_packet_batch *batch,
+       atomic_uint64_t *n_dropped, atomic_uint64_t *bytes_dropped)
+{
+    uint64_t bytes = 0;
+    int n = dpdkr_policer_run(policer, batch, &bytes);
+
+    if (n) {
+        uint64_t orig;
+
+        atomic_add_relaxed(n_dropped, n, &orig);
+        if (bytes_dropped) {
+            atomic_add_relaxed(bytes_dropped, bytes, &orig);
+        }
+    }
+}
+
+/* ## ------- ## */
+/* ## Packets ## */
+/* ## ------- ## */
+
+static struct netdev_rxq *
+netdev_dpdkr_rxq_alloc(void)
+{
+    return xzalloc(sizeof(struct netdev_rxq));
+}
+
+static int
+netdev_dpdkr_rxq_construct(struct netdev_rxq *rxq)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(rxq->netdev);
+
+    return dev->port ? 0 : EAGAIN;
+}
+
+static void
+netdev_dpdkr_rxq_destruct(struct netdev_rxq *rxq OVS_UNUSED)
+{
+}
+
+static void
+netdev_dpdkr_rxq_dealloc(struct netdev_rxq *rxq)
+{
+    free(rxq);
+}
+
+/* A queue that the peer said not to fill need not be polled. */
+static bool
+netdev_dpdkr_rxq_enabled(struct netdev_rxq *rxq)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(rxq->netdev);
+    uint32_t n;
+
+    atomic_read_relaxed(&dev->port->peer_n_txq, &n);
+    return rxq->queue_id < n;
+}
+
+static int
+netdev_dpdkr_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
+                      int *qfill)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(rxq->netdev);
+    struct dpdkr_policer *policer;
+    int error;
+
+    if (OVS_UNLIKELY(!dpdkr_port_is_up(dev->port))) {
+        return EAGAIN;
+    }
+    dp_packet_batch_init(batch);
+    error = dpdkr_port_rx(dev->port, rxq->queue_id, batch, qfill);
+    if (error) {
+        return error;
+    }
+
+    policer = ovsrcu_get(struct dpdkr_policer *, &dev->ingress_policer);
+    if (OVS_UNLIKELY(policer)) {
+        police(policer, batch, &dev->rx_policed, &dev->rx_policed_bytes);
+        if (dp_packet_batch_is_empty(batch)) {
+            return EAGAIN;
+        }
+    }
+    return 0;
+}
+
+static int
+netdev_dpdkr_rxq_drain(struct netdev_rxq *rxq)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(rxq->netdev);
+    struct dp_packet_batch batch;
+    uint32_t left = dev->port->mem->g.ring_size;
+
+    /* At most one ring's worth, as the peer may go on filling it. */
+    dp_packet_batch_init(&batch);
+    while (left && !dpdkr_port_rx(dev->port, rxq->queue_id, &batch, NULL)) {
+        left -= MIN(left, dp_packet_batch_size(&batch));
+        dpdkr_packet_delete_batch(&batch);
+    }
+    return 0;
+}
+
+static int
+netdev_dpdkr_send(struct netdev *netdev, int qid,
+                  struct dp_packet_batch *batch, bool concurrent OVS_UNUSED)
+{
+    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
+    struct dpdkr_policer *policer;
+
+    if (OVS_UNLIKELY(!dev->port)) {
+        dpdkr_packet_delete_batch(batch);
+        return EAGAIN;
+    }
+    policer = ovsrcu_get(struct dpdkr_policer *, &dev->egress_policer);
+    if (OVS_UNLIKELY(policer)) {
+        police(policer, batch, &dev->tx_policed, NULL);
+    }
+    if (OVS_LIKELY(!dp_packet_batch_is_empty(batch))) {
+        dpdkr_port_tx(dev->port, qid, batch);
+    }
+    return 0;
+}
+
+static const struct netdev_class netdev_dpdkr_class = {
+    .type = "dpdkr",
+    .is_pmd = true,
+    .run = netdev_dpdkr_run,
+    .wait = netdev_dpdkr_wait,
+    .alloc = netdev_dpdkr_alloc,
+    .construct = netdev_dpdkr_construct,
+    .destruct = netdev_dpdkr_destruct,
+    .dealloc = netdev_dpdkr_dealloc,
+    .get_config = netdev_dpdkr_get_config,
+    .set_config = netdev_dpdkr_set_config,
+    .get_numa_id = netdev_dpdkr_get_numa_id,
+    .set_tx_multiq = netdev_dpdkr_set_tx_multiq,
+    .send = netdev_dpdkr_send,
+    .set_etheraddr = netdev_dpdkr_set_etheraddr,
+    .get_etheraddr = netdev_dpdkr_get_etheraddr,
+    .get_mtu = netdev_dpdkr_get_mtu,
+    .set_mtu = netdev_dpdkr_set_mtu,
+    .get_ifindex = netdev_dpdkr_get_ifindex,
+    .get_carrier = netdev_dpdkr_get_carrier,
+    .get_carrier_resets = netdev_dpdkr_get_carrier_resets,
+    .get_stats = netdev_dpdkr_get_stats,
+    .get_custom_stats = netdev_dpdkr_get_custom_stats,
+    .set_policing = netdev_dpdkr_set_policing,
+    .get_qos_types = netdev_dpdkr_get_qos_types,
+    .get_qos_capabilities = netdev_dpdkr_get_qos_capabilities,
+    .get_qos = netdev_dpdkr_get_qos,
+    .set_qos = netdev_dpdkr_set_qos,
+    .get_status = netdev_dpdkr_get_status,
+    .update_flags = netdev_dpdkr_update_flags,
+    .reconfigure = netdev_dpdkr_reconfigure,
+    .rxq_alloc = netdev_dpdkr_rxq_alloc,
+    .rxq_construct = netdev_dpdkr_rxq_construct,
+    .rxq_destruct = netdev_dpdkr_rxq_destruct,
+    .rxq_dealloc = netdev_dpdkr_rxq_dealloc,
+    .rxq_enabled = netdev_dpdkr_rxq_enabled,
+    .rxq_recv = netdev_dpdkr_rxq_recv,
+    .rxq_drain = netdev_dpdkr_rxq_drain,
+};
+
+/* Registers the class without any line in the base: this object is on the link
+ * line of ovs-vswitchd. */
+OVS_CONSTRUCTOR(register_netdev_dpdkr)
+{
+    netdev_register_provider(&netdev_dpdkr_class);
+}
