@@ -175,10 +175,8 @@ dpdkr_port_destroy(struct dpdkr_port *port, bool retire)
         return;
     }
     stop_rings(port);
-    if (retire) {
-        port->own.state = DPDKR_RETIRED;
-        publish_own_side(port);
-    }
+    port->own.state = retire ? DPDKR_RETIRED : DPDKR_DOWN;
+    publish_own_side(port);
     dpdkr_mem_close(port->mem, retire);
     for (uint32_t i = 0; i < port->n_queues; i++) {
         ovs_spin_destroy(&port->queues[i].rx_lock);

@@ -2,7 +2,7 @@
 
 #include <config.h>
 
-#include "netdev-provider.h"
+#include "netdev-dpdkr.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #include "dpdkr-police.h"
 #include "dpdkr-port.h"
 #include "hash.h"
+#include "netdev-provider.h"
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -100,6 +101,10 @@ static struct ovs_list all_dpdkr OVS_GUARDED_BY(dpdkr_list_mutex)
     = OVS_LIST_INITIALIZER(&all_dpdkr);
 static long long int next_run = LLONG_MIN;
 
+/* Set when the process is about to exit and its ports are to be found again by
+ * the next one. */
+static bool leave_memory = false;
+
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 20);
 
 static int open_memory(struct netdev_dpdkr *, char **errp);
@@ -139,6 +144,7 @@ netdev_dpdkr_construct(struct netdev *netdev)
     dev->qos_type = xstrdup("");
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
+    dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
 
     netdev->n_rxq = 1;
@@ -167,8 +173,8 @@ netdev_dpdkr_destruct(struct netdev *netdev)
     ovs_list_remove(&dev->node);
     ovs_mutex_unlock(&dpdkr_list_mutex);
 
-    dpdkr_port_destroy(dev->port, true);
-    dpdkr_mem_close(dev->next, true);
+    dpdkr_port_destroy(dev->port, !leave_memory);
+    dpdkr_mem_close(dev->next, !leave_memory);
     ovsrcu_postpone(dpdkr_policer_destroy,
                     ovsrcu_get_protected(struct dpdkr_policer *,
                                          &dev->ingress_policer));
@@ -1085,6 +1091,15 @@ static const struct netdev_class netdev_dpdkr_class = {
     .rxq_recv = netdev_dpdkr_rxq_recv,
     .rxq_drain = netdev_dpdkr_rxq_drain,
 };
+
+/* To be called when the switch is about to exit, before it destroys its ports.
+ * Unless 'cleanup' is true, their memory stays, with what is in it, for the
+ * switch that is started next. */
+void
+netdev_dpdkr_exit(bool cleanup)
+{
+    leave_memory = !cleanup;
+}
 
 /* Registers the class without any line in the base: this object is on the link
  * line of ovs-vswitchd. */

@@ -18,4 +18,5 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-police.h \
 	lib/dpdkr-port.c \
 	lib/dpdkr-port.h \
-	lib/netdev-dpdkr.c
+	lib/netdev-dpdkr.c \
+	lib/netdev-dpdkr.h
