@@ -24,7 +24,8 @@ AC_DEFUN([OVS_NFV_LIBTOOL],
 # Finds out whether the DPDK driver can be built: with DPDK, and with driver
 # headers (third-party/dpdk-driver, which the assembly puts there) that fit it.
 #
-# Sets DPDK_DRIVER_CFLAGS and the conditional HAVE_DPDK_DRIVER.
+# Sets DPDK_DRIVER_CFLAGS, DPDK_DRIVER_LIBS and the conditional
+# HAVE_DPDK_DRIVER.
 AC_DEFUN([OVS_NFV_CHECK_DRIVER],
   [ovs_nfv_driver=no
    AS_IF([test "$DPDKLIB_FOUND" = true],
@@ -50,12 +51,29 @@ AC_DEFUN([OVS_NFV_CHECK_DRIVER],
       DPDK_DRIVER_CFLAGS="-I\$(top_srcdir)/third-party/dpdk-driver $DPDK_DRIVER_CFLAGS"
       AS_IF([test $ovs_nfv_driver = no],
         [AC_MSG_WARN([the DPDK driver for dpdkr ports will not be built: it needs DPDK 22.11 and that version's driver headers in third-party/dpdk-driver])])])
+   DPDK_DRIVER_LIBS="`$PKG_CONFIG --libs-only-L libdpdk 2>/dev/null`"
+   for ovs_nfv_lib in ethdev mbuf mempool kvargs bus_vdev bus_pci pci eal; do
+     DPDK_DRIVER_LIBS="$DPDK_DRIVER_LIBS -lrte_$ovs_nfv_lib"
+   done
    AC_SUBST([DPDK_DRIVER_CFLAGS])
+   AC_SUBST([DPDK_DRIVER_LIBS])
    AM_CONDITIONAL([HAVE_DPDK_DRIVER], [test $ovs_nfv_driver = yes])])
+
+# OVS_NFV_CFLAGS
+#
+# Sets NFV_CFLAGS, for what is not part of the switch, to the base's warnings
+# without the DPDK flags that AM_CFLAGS has too.
+AC_DEFUN([OVS_NFV_CFLAGS],
+  [NFV_CFLAGS='-Wstrict-prototypes $(WARNING_FLAGS)'
+   AS_CASE([" $OVS_CFLAGS "],
+     [*" -Werror "*], [NFV_CFLAGS="$NFV_CFLAGS -Werror"])
+   AC_SUBST([NFV_CFLAGS])])
 
 # OVS_NFV_CHECK
 #
 # All of our checks.
 AC_DEFUN([OVS_NFV_CHECK],
   [AC_REQUIRE([AC_PROG_CC])
-   OVS_NFV_CHECK_DRIVER])
+   OVS_NFV_CHECK_DRIVER
+   OVS_NFV_CFLAGS
+   AC_CONFIG_FILES([drivers/libdpdkr/libdpdkr.pc])])

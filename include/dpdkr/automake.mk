@@ -3,4 +3,5 @@
 dpdkrincludedir = $(includedir)/dpdkr
 dpdkrinclude_HEADERS = \
 	include/dpdkr/abi.h \
+	include/dpdkr/dpdkr.h \
 	include/dpdkr/ring.h
