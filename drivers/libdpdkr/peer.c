@@ -721,6 +721,7 @@ dpdkr_peer_get_info(const struct dpdkr_peer *peer,
 {
     memset(info, 0, sizeof *info);
     info->link_up = dpdkr_peer_link_up(peer);
+    info->attaching = peer->state == PEER_ATTACHING;
     info->epoch = peer->epoch;
     info->last_cut_reason = peer->last_cut_reason;
     info->n_attached = peer->n_attached;

@@ -161,6 +161,7 @@ struct dpdkr_peer_shared {
 struct dpdkr_peer_info {
     bool mapped;                /* If false, only the counters are valid. */
     bool link_up;
+    bool attaching;             /* Waits for the switch's answer. */
     bool heartbeat;             /* No lock, as in a guest. */
     struct dpdkr_geometry geometry;
     uint8_t id[16];

@@ -109,7 +109,8 @@ struct dpdkr_options {
     void (*log)(void *log_aux, enum dpdkr_log_level, const char *message);
     void *log_aux;
 };
-#define DPDKR_OPTIONS_INIT { sizeof(struct dpdkr_options), 0, 0, 0, NULL, NULL }
+#define DPDKR_OPTIONS_INIT \
+    { sizeof(struct dpdkr_options), 0, 0, 0, NULL, NULL }
 
 /* A frame, or room for one. */
 struct dpdkr_frame {
