@@ -47,6 +47,8 @@ DEFAULT_TIMEOUT = 60
 
 # What switches log without anything being wrong with what is tested.
 ALLOWED_LOG = [
+    # How the lab ends the database.
+    r"\|fatal_signal\|WARN\|terminating with signal 15",
     # The machine is slow, or busy.
     r'\|timeval\|WARN\|',
     r'\|poll_loop\|.*wakeup due to',
@@ -61,6 +63,15 @@ ALLOWED_LOG = [
 SANITIZER_REPORT = re.compile(
     r'(ERROR: (Address|Leak|Thread)Sanitizer|: runtime error: '
     r'|WARNING: ThreadSanitizer)')
+
+
+def sanitizer_env(build_env):
+    """Returns the environment variables that programs of a build with
+    sanitizers are to have in tests."""
+    if build_env.get('ASAN') != 'yes':
+        return {}
+    return {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1',
+            'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
 
 
 class Skip(Exception):
@@ -304,6 +315,7 @@ def main():
     parser.add_argument('test', help='name of a function in FILE')
     args = parser.parse_args()
 
+    os.environ.update(sanitizer_env(lab_module.read_build_env(args.build)))
     function = dict(collect(args.file))[args.test]
     try:
         run_test(args.build, args.test, function, args.keep)
