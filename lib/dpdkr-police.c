@@ -17,6 +17,7 @@ bucket_init(struct dpdkr_bucket *b, uint64_t rate, uint64_t burst)
     b->rate = rate;
     b->burst = burst;
     b->tokens = burst;
+    b->rest = 0;
     b->last_fill = time_usec();
 }
 
@@ -27,12 +28,17 @@ bucket_fill(struct dpdkr_bucket *b, long long int now)
         uint64_t elapsed = now - b->last_fill;
         long double added = (long double) b->rate * elapsed / 1000000;
 
-        /* Less than one token: leave the time for the next call. */
-        if (added >= 1) {
-            b->tokens = (added >= b->burst - b->tokens
-                         ? b->burst : b->tokens + (uint64_t) added);
-            b->last_fill = now;
+        if (added >= b->burst - b->tokens) {
+            b->tokens = b->burst;
+            b->rest = 0;
+        } else {
+            /* Cannot overflow, as it is less than 'burst' tokens. */
+            uint64_t millionths = b->rate * elapsed + b->rest;
+
+            b->tokens += millionths / 1000000;
+            b->rest = millionths % 1000000;
         }
+        b->last_fill = now;
     }
 }
 
@@ -73,8 +79,8 @@ dpdkr_policer_destroy(struct dpdkr_policer *policer)
     }
 }
 
-/* Deletes the packets of 'batch' that exceed the limits.  Returns how many, and
- * adds their whole lengths to '*bytes'.
+/* Deletes the packets of 'batch' that exceed the limits.  Returns how many,
+ * and adds their whole lengths to '*bytes'.
  *
  * Counts the bytes of a packet without its Ethernet header, as the limits of
  * DPDK ports do. */

@@ -21,6 +21,7 @@ struct dpdkr_bucket {
     uint64_t rate;              /* Tokens per second; zero: unlimited. */
     uint64_t burst;             /* Most tokens. */
     uint64_t tokens;
+    uint64_t rest;              /* Millionths of a token, less than one. */
     long long int last_fill;    /* time_usec(). */
 };
 
