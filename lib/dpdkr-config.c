@@ -214,8 +214,8 @@ warn_unknown_options(const char *name, const struct smap *args)
     }
 }
 
-/* Fills in 'conf' from 'args', the options of a port called 'name' whose MTU is
- * 'mtu'.  If successful, returns true, and the caller frees 'conf->path'.
+/* Fills in 'conf' from 'args', the options of a port called 'name' whose MTU
+ * is 'mtu'.  If successful, returns true, and the caller frees 'conf->path'.
  * Otherwise, returns false and stores a message, to be freed by the caller, in
  * '*errp'. */
 bool

@@ -48,8 +48,8 @@ handle_sigbus(int sig, siginfo_t *info, void *context)
             atomic_read(&g->base, &base);
             if (addr - base < size
                 && mmap((void *) base, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                        -1, 0) != MAP_FAILED) {
+                        (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+                         | MAP_NORESERVE), -1, 0) != MAP_FAILED) {
                 atomic_store(&g->hit, true);
                 errno = save_errno;
                 return;
