@@ -100,11 +100,44 @@ node_of(void *addr)
     return node;
 }
 
-/* Maps the 'g->total_size' bytes of 'fd', whose geometry is known. */
+/* Returns the page size of the hugetlbfs that 'fd' is on, or 0 if it is on
+ * another file system. */
+static uint64_t
+huge_page_size(int fd)
+{
+    struct statfs fs;
+
+    return !fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC ? fs.f_bsize : 0;
+}
+
+/* Returns how many bytes of a file are mapped: whole pages. */
+static uint64_t
+mapped_size(const struct dpdkr_geometry *g, uint64_t huge_page)
+{
+    return huge_page ? ROUND_UP(g->total_size, huge_page) : g->total_size;
+}
+
+/* Returns how large a file is, of which 'mapped' bytes are mapped: a power of
+ * two, since a VM maps it as a PCI BAR.  The rest is a hole that takes no
+ * memory. */
+static uint64_t
+file_size(uint64_t mapped)
+{
+    uint64_t size = 4096;
+
+    while (size < mapped) {
+        size *= 2;
+    }
+    return size;
+}
+
+/* Maps the memory of 'fd', whose geometry 'mem->g' is known to fit into the
+ * file.  What lies behind it, of whatever size, stays unmapped. */
 static int
 map_mem(struct dpdkr_mem *mem, int fd, const struct stat *s, char **errp)
 {
-    mem->mapped = s->st_size;
+    mem->file_size = s->st_size;
+    mem->mapped = mapped_size(&mem->g, huge_page_size(fd));
     mem->base = mmap(NULL, mem->mapped, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_POPULATE, fd, 0);
     if (mem->base == MAP_FAILED) {
@@ -277,6 +310,15 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
         goto exit;
     }
 
+    /* A peer may have changed the size.  It matters to VMs only. */
+    off_t size = file_size(mapped_size(&g, huge_page_size(fd)));
+    if (s.st_size != size && (ftruncate(fd, size) || fstat(fd, &s))) {
+        *error = errno;
+        *errp = xasprintf("%s: could not change size to %lld bytes (%s)",
+                          path, (long long int) size, ovs_strerror(*error));
+        goto exit;
+    }
+
     mem = alloc_mem(path, user);
     mem->g = g;
     mem->adopted = true;
@@ -335,7 +377,6 @@ create_mem(const struct dpdkr_mem_config *config, const char *user,
     char *tmp = xasprintf("%s.XXXXXX", config->path);
     struct dpdkr_header *header;
     uint8_t id[16];
-    struct statfs fs;
     struct stat s;
     const char *why;
     int error;
@@ -356,23 +397,28 @@ create_mem(const struct dpdkr_mem_config *config, const char *user,
         goto error_unlink;
     }
 
-    off_t size = mem->g.total_size;
-    bool huge = !fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC;
-    if (huge) {
-        size = ROUND_UP(size, fs.f_bsize);
-    } else if (config->hugepages) {
+    uint64_t huge = huge_page_size(fd);
+    off_t size = mapped_size(&mem->g, huge);
+    if (config->hugepages && !huge) {
         error = EINVAL;
         *errp = xasprintf("%s: is not on a hugetlbfs", config->path);
         goto error_unlink;
     }
 
-    /* Reserving all of the file now is what keeps a full file system from
+    /* Reserving all of the memory now is what keeps a full file system from
      * becoming a SIGBUS later. */
     error = posix_fallocate(fd, 0, size);
     if (error) {
         *errp = xasprintf("%s: could not allocate %lld bytes%s (%s)",
                           config->path, (long long int) size,
                           huge ? " of huge pages" : "", ovs_strerror(error));
+        goto error_unlink;
+    }
+    if (ftruncate(fd, file_size(size))) {
+        error = errno;
+        *errp = xasprintf("%s: could not change size to %lld bytes (%s)",
+                          config->path, (long long int) file_size(size),
+                          ovs_strerror(error));
         goto error_unlink;
     }
     error = set_access(fd, config, errp);

@@ -52,6 +52,7 @@ struct dpdkr_mem {
 
     void *base;
     size_t mapped;              /* Whole pages, at least g.total_size. */
+    uint64_t file_size;         /* A power of two, at least 'mapped'. */
     struct dpdkr_geometry g;
     struct dpdkr_header constant; /* What the header's constants must be. */
     struct dpdkr_guard *guard;

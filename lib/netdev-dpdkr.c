@@ -681,6 +681,7 @@ netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
                         DPDKR_ABI_MAJOR, DPDKR_ABI_MINOR);
         smap_add(args, "path", mem->path);
         smap_add_format(args, "memory_bytes", "%"PRIuSIZE, mem->mapped);
+        smap_add_format(args, "file_bytes", "%"PRIu64, mem->file_size);
         smap_add_format(args, "numa_id", "%d", mem->numa_id);
         smap_add_format(args, "n_queues", "%"PRIu32, g->n_queues);
         smap_add_format(args, "ring_size", "%"PRIu32, g->ring_size);
