@@ -207,12 +207,11 @@ class SemanticPatch(Hook):
     def run(self, text):
         with tempfile.TemporaryDirectory(prefix='hook.') as tmp:
             source = os.path.join(tmp, os.path.basename(self.target))
-            result = source + '.out'
             with open(source, 'w', encoding='utf-8') as f:
                 f.write(text)
             command = [self.spatch, '--very-quiet', '--no-show-diff',
                        '--no-includes', '--macro-file', self.macros,
-                       '--sp-file', self.path, '-o', result, source]
+                       '--sp-file', self.path, '--in-place', source]
             try:
                 p = subprocess.run(command, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, cwd=tmp,
@@ -225,9 +224,7 @@ class SemanticPatch(Hook):
                 raise HookError('%s: spatch failed on %s:\n%s'
                                 % (self.name, self.target,
                                    p.stdout.decode(errors='replace')))
-            if not os.path.exists(result):
-                return text, 0
-            with open(result, encoding='utf-8') as f:
+            with open(source, encoding='utf-8') as f:
                 changed = f.read()
         return changed, places(text, changed)
 
