@@ -52,7 +52,7 @@ AC_DEFUN([OVS_NFV_CHECK_DRIVER],
       AS_IF([test $ovs_nfv_driver = no],
         [AC_MSG_WARN([the DPDK driver for dpdkr ports will not be built: it needs DPDK 22.11 and that version's driver headers in third-party/dpdk-driver])])])
    DPDK_DRIVER_LIBS="`$PKG_CONFIG --libs-only-L libdpdk 2>/dev/null`"
-   for ovs_nfv_lib in ethdev mbuf mempool kvargs bus_vdev bus_pci pci eal; do
+   for ovs_nfv_lib in ethdev net mbuf mempool ring kvargs bus_vdev bus_pci pci eal; do
      DPDK_DRIVER_LIBS="$DPDK_DRIVER_LIBS -lrte_$ovs_nfv_lib"
    done
    AC_SUBST([DPDK_DRIVER_CFLAGS])
