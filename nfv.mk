@@ -5,9 +5,10 @@
 # Where the base has an automake.mk in a directory, ours is called nfv.mk; a
 # directory of our own has an automake.mk.
 
-EXTRA_DIST += nfv.mk m4/ovs-nfv.m4
+# "make dist" takes all of our files along without being told of each, since
+# the assembly lists them in nfv-files.mk.
 
-include third-party/dpdk-driver/automake.mk
+include nfv-files.mk
 include include/dpdkr/automake.mk
 include lib/nfv.mk
 include vswitchd/nfv.mk

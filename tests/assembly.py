@@ -211,7 +211,8 @@ def test_incremental(s):
     out = s.assemble()
     expect('adding lib/new.c' in out, 'does not tell of lib/new.c')
     expect('removing drivers/deep/er.c' in out, 'does not tell of er.c')
-    expect(changed(before, s.stamps()) == ['drivers/deep/er.c', 'lib/new.c'],
+    expect(changed(before, s.stamps())
+           == ['drivers/deep/er.c', 'lib/new.c', 'nfv-files.mk'],
            'touches other files')
     expect(not os.path.exists(os.path.join(s.tree, 'drivers')),
            'leaves an empty directory')
@@ -256,7 +257,7 @@ def test_driver_headers(s):
     expect(s.in_tree('third-party/dpdk-driver/ethdev_driver.h')
            == 'int driver;\n', 'no header')
     expect('EXTRA_DIST += third-party/dpdk-driver/ethdev_driver.h'
-           in s.in_tree('third-party/dpdk-driver/automake.mk'),
+           in s.in_tree('nfv-files.mk'),
            'not for the tarball')
     before = s.stamps()
     s.assemble(True, '--driver-headers', headers)
