@@ -41,5 +41,36 @@ EXTRA_DIST += \
 	drivers/libdpdkr/libdpdkr.sym \
 	drivers/libdpdkr/libdpdkr.pc.in
 
+dist_man_MANS += drivers/libdpdkr/dpdkr.3
+
+# The DPDK driver, which EAL loads ("-d").  RTE_PMD_EXPORT_NAME and the like
+# are for dpdk-pmdinfo only, so there is nothing for anybody to link with.
+if HAVE_DPDK_DRIVER
+pmddir = $(libdir)/dpdkr
+pmd_LTLIBRARIES = drivers/net_dpdkr/librte_net_dpdkr.la
+drivers_net_dpdkr_librte_net_dpdkr_la_SOURCES = \
+	drivers/net_dpdkr/ethdev.c \
+	drivers/net_dpdkr/net_dpdkr.h \
+	drivers/net_dpdkr/probe.c \
+	drivers/net_dpdkr/rxtx.c \
+	drivers/net_dpdkr/stats.c
+drivers_net_dpdkr_librte_net_dpdkr_la_CPPFLAGS = \
+	$(NFV_PEER_CPPFLAGS) \
+	$(DPDK_DRIVER_CFLAGS)
+drivers_net_dpdkr_librte_net_dpdkr_la_CFLAGS = $(NFV_CFLAGS)
+drivers_net_dpdkr_librte_net_dpdkr_la_LIBTOOLFLAGS =
+drivers_net_dpdkr_librte_net_dpdkr_la_LIBADD = \
+	drivers/libdpdkr/libpeer.la \
+	$(DPDK_DRIVER_LIBS)
+drivers_net_dpdkr_librte_net_dpdkr_la_LDFLAGS = \
+	-module -avoid-version -shared \
+	-no-undefined -Wl,-z,defs \
+	-Wl,--version-script=$(top_srcdir)/drivers/net_dpdkr/net_dpdkr.sym
+drivers_net_dpdkr_librte_net_dpdkr_la_DEPENDENCIES = \
+	drivers/libdpdkr/libpeer.la \
+	drivers/net_dpdkr/net_dpdkr.sym
+endif
+EXTRA_DIST += drivers/net_dpdkr/net_dpdkr.sym
+
 EXTRA_DIST += drivers/no-libs.mk
 -include $(srcdir)/drivers/no-libs.mk

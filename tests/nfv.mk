@@ -3,6 +3,7 @@
 # What tests/run runs as unit tests.
 NFV_UNIT_TESTS = \
 	tests/test-dpdkr-mem \
+	tests/test-dpdkr-port \
 	tests/test-dpdkr-ring
 
 noinst_PROGRAMS += $(NFV_UNIT_TESTS)
@@ -17,6 +18,50 @@ tests_test_dpdkr_mem_SOURCES = \
 	tests/test-dpdkr-mem.c
 tests_test_dpdkr_mem_LDADD = lib/libopenvswitch.la
 
+tests_test_dpdkr_port_SOURCES = \
+	$(DPDKR_SWITCH_SOURCES) \
+	$(NFV_TEST_H) \
+	tests/test-dpdkr-port.c
+tests_test_dpdkr_port_LDADD = lib/libopenvswitch.la
+
 tests_test_dpdkr_ring_SOURCES = \
 	$(NFV_TEST_H) \
 	tests/test-dpdkr-ring.c
+
+# The far end of dpdkr ports: its tests, a fake switch for them, and a source
+# and sink of traffic.  They have nothing of Open vSwitch in them.
+NFV_UNIT_TESTS += tests/test-libdpdkr
+noinst_PROGRAMS += \
+	tests/dpdkr-fake-switch \
+	tests/dpdkr-traffic
+
+NFV_DPDKR_FAKE = \
+	tests/dpdkr-fake.c \
+	tests/dpdkr-fake.h
+
+tests_test_libdpdkr_SOURCES = \
+	$(NFV_DPDKR_FAKE) \
+	tests/test-libdpdkr-stress.c \
+	tests/test-libdpdkr.c \
+	tests/test-libdpdkr.h
+tests_test_libdpdkr_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_test_libdpdkr_CFLAGS = $(NFV_CFLAGS)
+tests_test_libdpdkr_LDFLAGS = -static
+tests_test_libdpdkr_LDADD = drivers/libdpdkr/libdpdkr.la
+
+tests_dpdkr_fake_switch_SOURCES = \
+	$(NFV_DPDKR_FAKE) \
+	tests/dpdkr-fake-switch.c
+tests_dpdkr_fake_switch_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_dpdkr_fake_switch_CFLAGS = $(NFV_CFLAGS)
+tests_dpdkr_fake_switch_LDADD =
+
+tests_dpdkr_traffic_SOURCES = \
+	tests/dpdkr-traffic-flow.c \
+	tests/dpdkr-traffic-hostile.c \
+	tests/dpdkr-traffic.c \
+	tests/dpdkr-traffic.h
+tests_dpdkr_traffic_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_dpdkr_traffic_CFLAGS = $(NFV_CFLAGS)
+tests_dpdkr_traffic_LDFLAGS = -static
+tests_dpdkr_traffic_LDADD = drivers/libdpdkr/libdpdkr.la

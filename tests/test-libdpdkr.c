@@ -238,7 +238,8 @@ test_full_ring(void)
             f[i] = (struct dpdkr_frame) { .data = data, .len = 60 + i };
         }
         if (dpdkr_tx_burst(d, 0, f, 100) != 64
-            || dpdkr_tx_burst(d, 0, f, 100) != 0) {
+            || dpdkr_tx_burst(d, 0, f, 100) != 0
+            || dpdkr_tx_pending(d, 0) != 64) {
             CHECK(!"full");
             break;
         }
@@ -247,6 +248,7 @@ test_full_ring(void)
                   == (uint32_t) 60 + i);
         }
         CHECK(!fake_port_receive(&p, 0, in, sizeof in));
+        CHECK(!dpdkr_tx_pending(d, 0));
 
         for (int i = 0; i < 64; i++) {
             CHECK(fake_port_send(&p, 0, data, 60 + i));

@@ -479,6 +479,31 @@ dpdkr_tx_commit(struct dpdkr *d, unsigned int queue,
     return i;
 }
 
+unsigned int
+dpdkr_tx_pending(struct dpdkr *d, unsigned int queue)
+{
+    struct dpdkr_txq *txq = &d->txqs[queue];
+    unsigned int pending = 0;
+
+    if (queue >= d->n_txq) {
+        return 0;
+    }
+    if (dpdkr_peer_enter(&txq->q)) {
+        struct dpdkr_producer *p = &txq->q.p;
+        uint32_t size = p->r.mask + 1;
+
+        pending = size - dpdkr_producer_room(p, size);
+        if (DPDKR_UNLIKELY(p->broken)) {
+            dpdkr_peer_report_broken(&txq->q);
+            pending = 0;
+        }
+    }
+    if (!txq->held) {
+        dpdkr_peer_leave(&txq->q);
+    }
+    return pending;
+}
+
 /* ## ---- ## */
 /* ## Wait ## */
 /* ## ---- ## */

@@ -237,6 +237,12 @@ unsigned int dpdkr_tx_commit(struct dpdkr *port, unsigned int queue,
                              const struct dpdkr_frame frames[],
                              unsigned int n);
 
+/* Returns how many frames of transmit queue 'queue' the switch has not taken
+ * yet; 0 if the link is down.  A program that is about to close the port may
+ * want to wait for that: what is left is taken when the port is attached the
+ * next time, if ever. */
+unsigned int dpdkr_tx_pending(struct dpdkr *port, unsigned int queue);
+
 /* Sleeps until 'threshold' frames (at least 1) wait in receive queue 'queue',
  * or one does and 'latency_us' microseconds have passed since this function
  * saw it first, or 'timeout_ms' milliseconds have passed (negative: no limit).
