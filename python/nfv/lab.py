@@ -129,13 +129,19 @@ class Process:
 
 class Switch:
     """A private Open vSwitch: database, daemon and their sockets in a
-    directory of the lab."""
+    directory of the lab.
+
+    The daemon runs in a network namespace, 'net', of its own, since the names
+    of its network devices ("ovs-netdev", and one for each bridge) are always
+    the same: no two switches can live in one.  Use
+    Namespace.take(DEVICE, source=switch.net) for those that go elsewhere."""
 
     def __init__(self, lab, name='ovs', tree=None, programs=None):
         """'programs' maps the names of programs to their paths, for a switch
         that is not the one built in 'tree'."""
         self.lab = lab
         self.name = name
+        self.net = lab.namespace('of-' + name)
         tree = tree or lab.tree
         self.programs = {
             'ovsdb-server': tree + '/ovsdb/ovsdb-server',
@@ -152,7 +158,7 @@ class Switch:
                                     + '-' + name)
         os.makedirs(self.dir)
         os.makedirs(self.mem_dir)
-        lab.cleanups.append(lambda: shutil.rmtree(self.mem_dir, True))
+        lab.remove_later(self.mem_dir)
         self.env = {'OVS_RUNDIR': self.dir, 'OVS_LOGDIR': self.dir,
                     'OVS_DBDIR': self.dir, 'OVS_SYSCONFDIR': self.dir,
                     'OVS_DPDKR_DIR': self.mem_dir}
@@ -186,7 +192,9 @@ class Switch:
         daemon_env = dict(self.env)
         daemon_env.update(env or {})
         self.daemon = Process(self.lab, self.name + '-vswitchd', [
-            *prefix, self.programs['ovs-vswitchd'], self.db_sock,
+            'nsenter', '--net=/run/netns/' + self.net.name, *prefix,
+            self.programs['ovs-vswitchd'],
+            self.db_sock,
             '--unixctl=' + self.dir + '/ovs-vswitchd.ctl',
             '--pidfile=' + self.dir + '/ovs-vswitchd.pid',
             '--log-file=' + self.dir + '/ovs-vswitchd.vlog',
@@ -295,19 +303,25 @@ def _from_ovsdb(value):
 
 
 class Testpmd(Process):
-    """An unmodified dpdk-testpmd with the dpdkr driver, driven through its
-    prompt."""
+    """An unmodified dpdk-testpmd, driven through its prompt."""
 
     PROMPT = 'testpmd> '
 
     def __init__(self, lab, name, devices, eal=(), args=(), lcores='0,1',
-                 huge=False, program='dpdk-testpmd', mem=256, prefix=()):
+                 huge_dir=None, program='dpdk-testpmd', mem=256, prefix=(),
+                 driver=True):
         """'devices' are EAL options such as "--vdev=net_dpdkr0,path=...";
-        'args' are options of testpmd itself."""
-        memory = ['-m', str(mem)] + ([] if huge else ['--no-huge'])
-        command = [*prefix, program, '-l', lcores, '--no-pci', '--no-telemetry',
-                   '--file-prefix=' + lab.name + '-' + name, *memory,
-                   '-d', lab.driver(), *devices, *eal, '--', '-i',
+        'args' are options of testpmd itself; 'lcores' is EAL's --lcores.  Its
+        'mem' megabytes come from 'huge_dir', a mount point of huge pages, if
+        there is one.  It loads the dpdkr driver if 'driver'."""
+        memory = ['-m', str(mem), *(['--huge-dir=' + huge_dir] if huge_dir
+                                    else ['--no-huge'])]
+        plugins = ['-d', lab.driver()] if driver else []
+        # What a command prints has to be there before the next prompt is.
+        command = [*prefix, 'stdbuf', '-oL', program, '--lcores=' + lcores,
+                   '--no-pci', '--no-telemetry',
+                   '--file-prefix=' + lab.name + '-' + name,
+                   *memory, *plugins, *devices, *eal, '--', '-i',
                    '--total-num-mbufs=8192', *args]
         env = {}
         if lab.build_env.get('ASAN') == 'yes':
@@ -315,8 +329,7 @@ class Testpmd(Process):
             env['ASAN_OPTIONS'] = 'detect_leaks=0'
         self.position = 0
         super().__init__(lab, name, command, stdin=subprocess.PIPE, env=env)
-        lab.cleanups.append(lambda: shutil.rmtree(
-            '/var/run/dpdk/' + lab.name + '-' + name, True))
+        lab.remove_later('/var/run/dpdk/' + lab.name + '-' + name)
         self.wait_prompt(60)
 
     def wait_prompt(self, timeout=20):
@@ -372,10 +385,11 @@ class Namespace:
     def start(self, name, *args):
         return Process(self.lab, name, [*self.prefix(), *args])
 
-    def take(self, device, address=None, mtu=None):
-        """Moves a network device of the host into the namespace and sets it
-        up."""
-        run(['ip', 'link', 'set', device, 'netns', self.name])
+    def take(self, device, address=None, mtu=None, source=None):
+        """Moves a network device from namespace 'source', or from the host,
+        into this one and sets it up."""
+        where = ['-n', source.name] if source else []
+        run(['ip', *where, 'link', 'set', device, 'netns', self.name])
         if mtu:
             self.run('ip', 'link', 'set', device, 'mtu', str(mtu))
         if address:
@@ -449,6 +463,10 @@ class Lab:
 
     def process(self, name, args, **kwargs):
         return Process(self, name, args, **kwargs)
+
+    def remove_later(self, path):
+        """Removes a directory outside of the lab's own at the end."""
+        self.cleanups.append(lambda: shutil.rmtree(path, True))
 
     def huge_pages(self, n):
         """Makes sure that 'n' huge pages of 2 MB are free and mounted; puts

@@ -48,7 +48,10 @@ DEFAULT_TIMEOUT = 60
 # What switches log without anything being wrong with what is tested.
 ALLOWED_LOG = [
     # How the lab ends the database.
-    r"\|fatal_signal\|WARN\|terminating with signal 15",
+    r'\|fatal_signal\|WARN\|terminating with signal 15',
+    # ovs-vsctl and others end without a farewell.
+    r'\|(jsonrpc|reconnect)\|WARN\|unix#\d+: .*'
+    r'(Connection reset by peer|Broken pipe)',
     # The machine is slow, or busy.
     r'\|timeval\|WARN\|',
     r'\|poll_loop\|.*wakeup due to',
