@@ -21,6 +21,7 @@
 
 #define HEADERS (14 + 20 + 8)
 #define TRAFFIC_MAGIC 0xd9c7
+#define PROBE_MAGIC 0xd9c8
 
 /* Follows Ethernet, IPv4 and UDP headers; as long as the shortest frame. */
 struct tag {
@@ -288,6 +289,63 @@ receive_burst(struct dpdkr *port, uint32_t q)
     return n;
 }
 
+/* ## ----- ## */
+/* ## Probe ## */
+/* ## ----- ## */
+
+/* Sends a frame through 'tx' every 20 ms until one arrives at 'rx'.  A link
+ * that is up at this end need not be at the other end of the switch yet, and
+ * what is sent before would be lost.  Returns false if none arrives. */
+static bool
+probe(struct dpdkr *tx, struct dpdkr *rx)
+{
+    double start = now_s(), next = start, quiet = 0;
+    uint32_t n_rxq = n_queues(rx);
+    uint64_t n_probes = 0;
+
+    while (!stopping && now_s() - start < opts.link_timeout) {
+        struct dpdkr_frame f;
+        double now = now_s();
+
+        if (now >= next && !quiet) {
+            if (dpdkr_tx_reserve(tx, 0, &f, 1)) {
+                struct tag tag = { .magic = PROBE_MAGIC };
+
+                f.len = make_frame(f.data, f.size, 0, 0);
+                memcpy((uint8_t *) f.data + HEADERS, &tag, sizeof tag);
+                dpdkr_tx_commit(tx, 0, &f, 1);
+                n_probes++;
+            }
+            dpdkr_run(tx);
+            dpdkr_run(rx);
+            next = now + 0.02;
+        }
+        for (uint32_t q = 0; q < n_rxq; q++) {
+            while (dpdkr_rx_peek(rx, q, &f, 1)) {
+                struct tag tag = { .magic = 0 };
+
+                if (f.len >= BODY) {
+                    memcpy(&tag, (uint8_t *) f.data + HEADERS, sizeof tag);
+                }
+                if (tag.magic == PROBE_MAGIC) {
+                    quiet = now;
+                }
+                dpdkr_rx_release(rx, q, 1);
+            }
+        }
+        /* Others may be on the way still; check_frame() does not mind. */
+        if (quiet && now - quiet > 0.02) {
+            return true;
+        }
+        relax();
+    }
+    if (!stopping) {
+        fprintf(stderr, "dpdkr-traffic: none of %llu probes arrived\n",
+                (unsigned long long) n_probes);
+    }
+    return false;
+}
+
 /* ## ---- ## */
 /* ## Both ## */
 /* ## ---- ## */
@@ -385,14 +443,17 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
     uint32_t n_txq = tx ? n_queues(tx) : 0;
     uint32_t n_rxq = rx ? n_queues(rx) : 0;
     double start = now_s(), now = start, next_run = start;
-    double send_end = opts.duration ? start + opts.duration : 1e300;
-    double last_progress = start;
+    double send_end, last_progress;
     uint64_t expected = rx && !tx ? opts.count : 0;
+    bool arrives;
 
     prepare(n_txq);
+    arrives = !tx || !rx || opts.no_probe || probe(tx, rx);
+    now = start = last_progress = now_s();
+    send_end = opts.duration ? start + opts.duration : 1e300;
     total.first = start;
     total.last = start;
-    for (uint32_t round = 0; !stopping; round++) {
+    for (uint32_t round = 0; arrives && !stopping; round++) {
         bool sending = (tx && now < send_end
                         && (!opts.count || total.sent < opts.count));
         unsigned int n = 0;

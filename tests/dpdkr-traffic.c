@@ -70,6 +70,7 @@ usage(void)
 "  --busy               never sleep\n"
 "  --copy               use the copying functions\n"
 "  --swap-mac           echo, forward: exchange the Ethernet addresses\n"
+"  --no-probe           pair: begin without waiting until a probe arrives\n"
 "  --quiet              do not log changes of the link\n");
     exit(0);
 }
@@ -119,8 +120,16 @@ open_port(const char *path)
     o.flags = opts.blocking ? DPDKR_OPEN_SLEEPS : 0;
     o.n_rxq = o.n_txq = opts.queues;
     o.log = log_message;
-    if (dpdkr_open(path, &o, &d, error, sizeof error)) {
-        errx(2, "%s", error);
+
+    /* A switch repairs what a hostile peer left behind, and learns that a port
+     * is free, within a moment. */
+    for (int i = 0; dpdkr_open(path, &o, &d, error, sizeof error); i++) {
+        struct timespec ts = { 0, 10000000 };
+
+        if (i >= 100 || stopping) {
+            errx(2, "%s", error);
+        }
+        nanosleep(&ts, NULL);
     }
     return d;
 }
@@ -369,6 +378,8 @@ parse_option(const char *name, const char *arg)
         opts.copy = true;
     } else if (!strcmp(name, "swap-mac")) {
         opts.swap_mac = true;
+    } else if (!strcmp(name, "no-probe")) {
+        opts.no_probe = true;
     } else if (!strcmp(name, "quiet")) {
         opts.quiet = true;
     }
@@ -397,6 +408,7 @@ parse_options(int argc, char *argv[])
         { "busy", no_argument, NULL, 0 },
         { "copy", no_argument, NULL, 0 },
         { "swap-mac", no_argument, NULL, 0 },
+        { "no-probe", no_argument, NULL, 0 },
         { "quiet", no_argument, NULL, 0 },
         { NULL, 0, NULL, 0 },
     };

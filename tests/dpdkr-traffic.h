@@ -30,6 +30,7 @@ struct traffic_options {
     bool busy;                  /* Never sleep otherwise. */
     bool copy;                  /* Copying functions, not zero-copy. */
     bool swap_mac;              /* Echo and forward: exchange addresses. */
+    bool no_probe;              /* Do not wait until frames arrive. */
     bool quiet;                 /* No log messages. */
 };
 

@@ -360,7 +360,7 @@ peer_start_rings(struct dpdkr_peer *peer, int64_t now)
 
         dpdkr_producer_init(&p, base, g, dpdkr_ring_of(i, DPDKR_SIDE_B));
         dpdkr_producer_adopt(&p);
-        dpdkr_producer_start(&p);
+        dpdkr_producer_start_empty(&p);
         q = peer->txqs[i];
         if (q) {
             q->p = p;

@@ -98,8 +98,10 @@
  *
  *   4. Start each ring: as its consumer, take the producer's index ('prod')
  *      for its own: what an earlier side B left unread is skipped and counted
- *      in 'cons_skipped'.  As its producer, continue at 'prod' if prod - cons
- *      is at most ring_size, otherwise at 'cons'.  Publish.
+ *      in 'cons_skipped'.  As its producer, start at the consumer's index
+ *      ('cons'): what an earlier side B published and side A has not taken is
+ *      dropped and counted in 'drop_other', since it may be what that B was
+ *      cut off for.  Publish.
  *
  *   5. Set 'state' to DPDKR_UP.
  *

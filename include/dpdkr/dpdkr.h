@@ -239,8 +239,8 @@ unsigned int dpdkr_tx_commit(struct dpdkr *port, unsigned int queue,
 
 /* Returns how many frames of transmit queue 'queue' the switch has not taken
  * yet; 0 if the link is down.  A program that is about to close the port may
- * want to wait for that: what is left is taken when the port is attached the
- * next time, if ever. */
+ * want to wait for that: what is left is dropped when the port is attached the
+ * next time. */
 unsigned int dpdkr_tx_pending(struct dpdkr *port, unsigned int queue);
 
 /* Sleeps until 'threshold' frames (at least 1) wait in receive queue 'queue',

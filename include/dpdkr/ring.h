@@ -170,6 +170,21 @@ dpdkr_producer_start(struct dpdkr_producer *p)
     dpdkr_producer_publish_drops__(p);
 }
 
+/* Starts 'p' with an empty ring: what an earlier producer of the same side
+ * published and the consumer has not taken is dropped and counted.  The
+ * consumer must not be running ("Attaching" in <dpdkr/abi.h>). */
+static inline void
+dpdkr_producer_start_empty(struct dpdkr_producer *p)
+{
+    uint32_t cons = __atomic_load_n(&p->r.ctl->cons, __ATOMIC_ACQUIRE);
+
+    if (p->prod - cons <= p->r.mask + 1) {
+        p->drop_other += p->prod - cons;
+    }
+    p->prod = cons;
+    dpdkr_producer_start(p);
+}
+
 /* Returns for how many frames the ring has room, at most 'want'. */
 static inline uint32_t
 dpdkr_producer_room(struct dpdkr_producer *p, uint32_t want)
