@@ -8,6 +8,7 @@
 
 #include "coverage.h"
 #include "dp-packet.h"
+#include "dpdkr-guard.h"
 #include "dpdkr-offload.h"
 #include "dpdkr-packet.h"
 #include "openvswitch/vlog.h"
@@ -74,15 +75,21 @@ stop_rings(struct dpdkr_port *port)
 }
 
 /* Publishes the indexes of the switch, which an earlier peer may have
- * overwritten, for a new peer to start from ("Attaching", A, 1). */
+ * overwritten, for a new peer to start from ("Attaching", A, 1).  If 'skip' is
+ * true, behind what the earlier peer left, or what it had broken would get the
+ * new one cut off as well, time and again. */
 static void
-publish_indexes(struct dpdkr_port *port)
+publish_indexes(struct dpdkr_port *port, bool skip)
 {
     for (uint32_t i = 0; i < port->n_queues; i++) {
         struct dpdkr_port_queue *q = &port->queues[i];
 
         ovs_spin_lock(&q->rx_lock);
-        dpdkr_consumer_publish__(&q->rx);
+        if (skip) {
+            dpdkr_consumer_start(&q->rx, true);
+        } else {
+            dpdkr_consumer_publish__(&q->rx);
+        }
         ovs_spin_unlock(&q->rx_lock);
         ovs_spin_lock(&q->tx_lock);
         dpdkr_producer_publish__(&q->tx);
@@ -251,7 +258,7 @@ accept_peer(struct dpdkr_port *port, const struct dpdkr_side *peer)
     }
 
     stop_rings(port);
-    publish_indexes(port);
+    publish_indexes(port, port->own.cut != 0);
     COVERAGE_INC(dpdkr_attach);
     port->events.attached++;
     port->cut_epoch = 0;
@@ -299,6 +306,7 @@ dpdkr_port_run(struct dpdkr_port *port, long long int now)
     bool was_linked = port->linked;
     struct dpdkr_side peer;
     uint32_t broken;
+    bool repaired;
 
     /* The epoch is read first and the rest behind it, as the peer writes them
      * in the opposite order.  From here on only the copy counts. */
@@ -315,14 +323,23 @@ dpdkr_port_run(struct dpdkr_port *port, long long int now)
     port->alive = peer_is_alive(port, &peer, now);
     port->own.heartbeat++;
 
-    if (dpdkr_mem_repair_header(port->mem)) {
+    repaired = dpdkr_mem_repair_header(port->mem);
+    atomic_read(&port->broken, &broken);
+    if (port->mem->guard && dpdkr_guard_is_hit(port->mem->guard)) {
+        /* The file was truncated.  The zeros that are read instead are no
+         * fault of the peer's, and its owner replaces the memory. */
+        atomic_store(&port->broken, DPDKR_CUT_NONE);
+        port->alive = false;
+        take_down(port, "lost its memory");
+        return was_linked || was_alive;
+    }
+    if (repaired) {
         COVERAGE_INC(dpdkr_header_repaired);
         port->events.repaired++;
         if (port->linked) {
             cut_off(port, &peer, DPDKR_CUT_HEADER);
         }
     }
-    atomic_read(&port->broken, &broken);
     if (broken) {
         atomic_store(&port->broken, DPDKR_CUT_NONE);
         cut_off(port, &peer, broken);
@@ -365,6 +382,7 @@ dpdkr_port_set_admin(struct dpdkr_port *port, bool up)
     port->own.state = up ? DPDKR_UP : DPDKR_ADMIN_DOWN;
     if (!up) {
         stop_rings(port);
+        take_down(port, "is kept: the port is down");
     }
     publish_own_side(port);
 }

@@ -110,7 +110,8 @@
  *   1. B's epoch differs from the one last acknowledged, and B is alive: check
  *      'version'.  Forget what B did before: publish the own indexes of all
  *      the rings anew (B's predecessor may have overwritten them) and lift a
- *      cut-off.
+ *      cut-off, in that case behind all that waits in the rings that B
+ *      produces.
  *
  *   2. Set 'ack' to B's epoch.
  *
