@@ -3,6 +3,7 @@
 # What tests/run runs as unit tests.
 NFV_UNIT_TESTS = \
 	tests/test-dpdkr-mem \
+	tests/test-dpdkr-packet \
 	tests/test-dpdkr-port \
 	tests/test-dpdkr-ring
 
@@ -17,6 +18,14 @@ tests_test_dpdkr_mem_SOURCES = \
 	$(NFV_TEST_H) \
 	tests/test-dpdkr-mem.c
 tests_test_dpdkr_mem_LDADD = lib/libopenvswitch.la
+
+# Its clock is the test's.
+tests_test_dpdkr_packet_SOURCES = \
+	$(DPDKR_SWITCH_SOURCES) \
+	$(NFV_TEST_H) \
+	tests/test-dpdkr-packet.c
+tests_test_dpdkr_packet_LDADD = lib/libopenvswitch.la
+tests_test_dpdkr_packet_LDFLAGS = -Wl,--wrap=time_usec
 
 tests_test_dpdkr_port_SOURCES = \
 	$(DPDKR_SWITCH_SOURCES) \
