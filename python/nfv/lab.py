@@ -446,7 +446,7 @@ class Lab:
     def driver(self):
         """Returns the path of the DPDK driver, where EAL accepts it."""
         if not self._driver:
-            source = os.path.join(self.tree, 'drivers/.libs',
+            source = os.path.join(self.tree, 'drivers/net_dpdkr/.libs',
                                   'librte_net_dpdkr.so')
             self._driver = os.path.join(self.dir, 'librte_net_dpdkr.so')
             shutil.copy(os.path.realpath(source), self._driver)
