@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -80,25 +81,15 @@ echo_main(void *echo_)
     return NULL;
 }
 
-/* Forces the race between a consumer that is about to sleep and a producer: a
- * frame is sent at a random moment after the echo of the one before.  A
- * wake-up that is lost makes for a round that takes a whole internal sleep. */
-void
-test_wake_rounds(void)
+/* Sends 'rounds' frames, each at a random moment after the echo of the one
+ * before.  Returns how many rounds took as long as an internal sleep. */
+static int
+wake_rounds(struct fake_port *p, int rounds)
 {
-    const char *rounds_s = getenv("ROUNDS");
-    int rounds = rounds_s ? atoi(rounds_s) : 100000;
+    static uint32_t x = 1;
     uint8_t data[64], in[64];
-    struct fake_port p;
-    struct echo e;
-    pthread_t thread;
-    int slow = 0;
-    uint32_t x = 1;
+    int n_slow = 0;
 
-    fake_port_create(&p, path, 1, 64, 256, 200);
-    e = (struct echo) { .d = open_port() };
-    CHECK(wait_link(e.d, &p, true));
-    pthread_create(&thread, NULL, echo_main, &e);
     memset(data, 0, sizeof data);
     for (int i = 0; i < rounds && !failed; i++) {
         int64_t start;
@@ -108,21 +99,45 @@ test_wake_rounds(void)
             continue;
         }
         memcpy(data, &i, sizeof i);
-        CHECK(fake_port_send(&p, 0, data, 60));
+        CHECK(fake_port_send(p, 0, data, 60));
         start = now_us();
-        while (!fake_port_receive(&p, 0, in, sizeof in)) {
-            if (now_us() - start > 3000000) {
+        while (!fake_port_receive(p, 0, in, sizeof in)) {
+            if (now_us() - start > 30000000) {
                 CHECK(!"echo");
                 break;
             }
         }
-        slow += now_us() - start > 95000;
+        n_slow += now_us() - start > 95000;
         CHECK(!memcmp(data, in, 60));
     }
+    return n_slow;
+}
+
+/* Forces the race between a consumer that is about to sleep and a producer.  A
+ * wake-up that is lost makes for a round that takes a whole internal sleep.
+ *
+ * Something else that runs on this machine can stop us for as long, but hardly
+ * in each of several attempts. */
+void
+test_wake_rounds(void)
+{
+    const char *rounds_s = getenv("ROUNDS");
+    int rounds = rounds_s ? atoi(rounds_s) : 100000;
+    int n_slow = INT_MAX;
+    struct fake_port p;
+    pthread_t thread;
+    struct echo e;
+
+    fake_port_create(&p, path, 1, 64, 256, 200);
+    e = (struct echo) { .d = open_port() };
+    CHECK(wait_link(e.d, &p, true));
+    pthread_create(&thread, NULL, echo_main, &e);
+    for (int i = 0; i < 5 && n_slow > 2 && !failed; i++) {
+        n_slow = wake_rounds(&p, i ? rounds / 4 : rounds);
+    }
+    CHECK(n_slow <= 2);
     __atomic_store_n(&e.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
-    /* Somebody else's work may have stopped us for as long, but not often. */
-    CHECK(slow <= 2);
     CHECK(get_stats(e.d).rx_wakeups > (uint64_t) rounds / 100);
     dpdkr_close(e.d);
     fake_port_die(&p);
@@ -212,7 +227,8 @@ test_threads(void)
             break;
         }
     }
-    rx.stop = tx.stop = true;
+    __atomic_store_n(&rx.stop, true, __ATOMIC_RELAXED);
+    __atomic_store_n(&tx.stop, true, __ATOMIC_RELAXED);
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     CHECK(rx.n > 100 && tx.n > 100);

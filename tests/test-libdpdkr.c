@@ -737,7 +737,7 @@ main(int argc, char *argv[])
     }
     snprintf(path, sizeof path, "%s/port", dir);
     snprintf(path2, sizeof path2, "%s/port.new", dir);
-    alarm(300);
+    alarm(600);
 
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
         bool wanted = argc < 2;

@@ -131,7 +131,8 @@ dpdkr_peer_rebind__(struct dpdkr_peer_queue *q, uint32_t generation)
         return false;
     }
     if (!q->is_rx) {
-        q->p.consumer_sleeps = q->shared->other_sleeps;
+        q->p.consumer_sleeps = __atomic_load_n(&q->shared->other_sleeps,
+                                               __ATOMIC_RELAXED);
     }
     q->generation = generation;
     return true;
@@ -354,7 +355,7 @@ peer_start_rings(struct dpdkr_peer *peer, int64_t now)
         q = peer->rxqs[i];
         if (q) {
             q->c = c;
-            q->skipped += c.skipped - skipped;
+            dpdkr_peer_count(&q->skipped, c.skipped - skipped);
             q->broken = 0;
         }
 

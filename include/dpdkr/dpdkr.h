@@ -254,7 +254,8 @@ unsigned int dpdkr_tx_pending(struct dpdkr *port, unsigned int queue);
  * Returns the number of frames that wait, at most 'threshold'; 0 at the time
  * limit.  Otherwise a negative errno value:
  *
- *     -EINTR     A signal handler ran.
+ *     -EINTR     A signal handler ran during the sleep.  One that ran just
+ *                before it goes unnoticed: use a time limit.
  *     -EINVAL    The port was opened without DPDKR_OPEN_SLEEPS, or there is no
  *                such queue.
  *     -EBUSY     Frames of this queue have not been released. */
