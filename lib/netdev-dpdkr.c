@@ -434,8 +434,8 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
         char *why = NULL;
 
         if (!dev->conf.path
-            && !dpdkr_config_parse(netdev_get_name(netdev), &dev->options, dev->mtu,
-                             &dev->conf, &why)) {
+            && !dpdkr_config_parse(netdev_get_name(netdev), &dev->options,
+                                   dev->mtu, &dev->conf, &why)) {
             error = EINVAL;
         } else {
             error = open_memory(dev, &why);
