@@ -50,6 +50,7 @@ pmddir = $(libdir)/dpdkr
 pmd_LTLIBRARIES = drivers/net_dpdkr/librte_net_dpdkr.la
 drivers_net_dpdkr_librte_net_dpdkr_la_SOURCES = \
 	drivers/net_dpdkr/ethdev.c \
+	drivers/net_dpdkr/ivshmem.c \
 	drivers/net_dpdkr/net_dpdkr.h \
 	drivers/net_dpdkr/probe.c \
 	drivers/net_dpdkr/rxtx.c \

@@ -6,8 +6,9 @@
 /* A DPDK driver for the far end of dpdkr ports
  * ============================================
  *
- *     probe.c     finds devices: --vdev net_dpdkr0,path=FILE, or ivshmem PCI
- *                 devices in a VM
+ *     probe.c     makes devices: --vdev net_dpdkr0,path=FILE, or ivshmem PCI
+ *                 devices that a kernel driver has
+ *     ivshmem.c   finds the ivshmem PCI devices of a VM that none has
  *     ethdev.c    what an application does with a device
  *     stats.c     what it wants to know
  *     rxtx.c      frames
@@ -83,6 +84,9 @@ int net_dpdkr_create(struct rte_eth_dev *, const char *path,
                      unsigned int peer_flags, uint32_t max_queues,
                      const struct rte_ether_addr *mac);
 int net_dpdkr_dev_close(struct rte_eth_dev *);
+
+/* ivshmem.c. */
+int net_dpdkr_enable_pci(const char *dir);
 
 /* stats.c. */
 int net_dpdkr_stats_get(struct rte_eth_dev *, struct rte_eth_stats *);

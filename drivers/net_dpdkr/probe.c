@@ -152,30 +152,6 @@ RTE_PMD_REGISTER_PARAM_STRING(net_dpdkr,
 /* ## A VM ## */
 /* ## ---- ## */
 
-/* Lets the device in sysfs directory 'dir' answer to its BARs, which without a
- * kernel driver nobody has done. */
-static int
-enable_device(const char *dir)
-{
-    char path[PATH_MAX];
-    int error = 0;
-    int fd;
-
-    snprintf(path, sizeof path, "%s/enable", dir);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    char now = '0';
-    if (read(fd, &now, 1) != 1 || now == '0') {
-        if (pwrite(fd, "1", 1, 0) != 1) {
-            error = -errno;
-        }
-    }
-    close(fd);
-    return error;
-}
-
 /* ivshmem devices are used for many things.  One whose memory is not a dpdkr
  * port is somebody else's and none of our business. */
 static int
@@ -195,7 +171,7 @@ pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
     if (access(path, F_OK)) {
         return 1;
     }
-    error = enable_device(dir);
+    error = net_dpdkr_enable_pci(dir);
     if (error) {
         NET_DPDKR_LOG(ERR, "%s: cannot enable the device (%s)\n",
                       pci->device.name, strerror(-error));
