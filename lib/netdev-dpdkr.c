@@ -11,9 +11,9 @@
 #include "compiler.h"
 #include "dp-packet.h"
 #include "dpdkr-config.h"
+#include "dpdkr-limits.h"
 #include "dpdkr-mem.h"
 #include "dpdkr-packet.h"
-#include "dpdkr-police.h"
 #include "dpdkr-port.h"
 #include "hash.h"
 #include "netdev-provider.h"
@@ -41,8 +41,8 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
  *   - dpdkr-mem.c: the file behind the memory; dpdkr-guard.c keeps a truncated
  *     one from killing the process.
  *   - dpdkr-port.c: the rings and the peer.
- *   - dpdkr-packet.c, dpdkr-offload.c, dpdkr-police.c: what a packet needs on
- *     its way.
+ *   - dpdkr-limits.c: policing and QoS, with the policers of dpdkr-police.c.
+ *   - dpdkr-packet.c, dpdkr-offload.c: what a packet needs on its way.
  *
  * All configuration happens in the main thread.  set_config() and set_mtu()
  * make the memory that the configuration asks for right away, so that an error
@@ -60,16 +60,12 @@ struct netdev_dpdkr {
     struct ovs_list node;       /* In 'all_dpdkr'. */
 
     struct ovs_mutex mutex;     /* Protects everything below but 'port' and
-                                 * the policers. */
+                                 * 'limits'. */
 
     /* Used without 'mutex' by the datapath's threads, replaced while they are
      * kept out. */
     struct dpdkr_port *port;
-    OVSRCU_TYPE(struct dpdkr_policer *) ingress_policer;
-    OVSRCU_TYPE(struct dpdkr_policer *) egress_policer;
-    atomic_uint64_t rx_policed; /* Packets... */
-    atomic_uint64_t rx_policed_bytes;
-    atomic_uint64_t tx_policed;
+    struct dpdkr_limits limits;
 
     /* Configuration. */
     struct smap options;        /* As given. */
@@ -79,12 +75,6 @@ struct netdev_dpdkr {
     int mtu;
     enum netdev_flags flags;
     struct eth_addr hwaddr;
-
-    /* Policing and QoS, as set. */
-    uint32_t policing_kbits, policing_kbits_burst;
-    uint32_t policing_kpkts, policing_kpkts_burst;
-    char *qos_type;             /* "" or "egress-policer". */
-    struct smap qos_details;
 
     /* State. */
     bool linked;                /* Carrier. */
@@ -134,14 +124,8 @@ netdev_dpdkr_construct(struct netdev *netdev)
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
 
     ovs_mutex_init(&dev->mutex);
-    ovsrcu_init(&dev->ingress_policer, NULL);
-    ovsrcu_init(&dev->egress_policer, NULL);
-    atomic_init(&dev->rx_policed, 0);
-    atomic_init(&dev->rx_policed_bytes, 0);
-    atomic_init(&dev->tx_policed, 0);
+    dpdkr_limits_init(&dev->limits);
     smap_init(&dev->options);
-    smap_init(&dev->qos_details);
-    dev->qos_type = xstrdup("");
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
@@ -175,15 +159,8 @@ netdev_dpdkr_destruct(struct netdev *netdev)
 
     dpdkr_port_destroy(dev->port, !leave_memory);
     dpdkr_mem_close(dev->next, !leave_memory);
-    ovsrcu_postpone(dpdkr_policer_destroy,
-                    ovsrcu_get_protected(struct dpdkr_policer *,
-                                         &dev->ingress_policer));
-    ovsrcu_postpone(dpdkr_policer_destroy,
-                    ovsrcu_get_protected(struct dpdkr_policer *,
-                                         &dev->egress_policer));
+    dpdkr_limits_destroy(&dev->limits);
     smap_destroy(&dev->options);
-    smap_destroy(&dev->qos_details);
-    free(dev->qos_type);
     free(dev->conf.path);
     ovs_mutex_destroy(&dev->mutex);
 }
@@ -579,11 +556,13 @@ netdev_dpdkr_set_etheraddr(struct netdev *netdev, const struct eth_addr mac)
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
 
     ovs_mutex_lock(&dev->mutex);
-    if (!eth_addr_equals(dev->hwaddr, mac)) {
-        dev->hwaddr = mac;
+    bool changed = !eth_addr_equals(dev->hwaddr, mac);
+    dev->hwaddr = mac;
+    ovs_mutex_unlock(&dev->mutex);
+
+    if (changed) {
         netdev_change_seq_changed(netdev);
     }
-    ovs_mutex_unlock(&dev->mutex);
     return 0;
 }
 
@@ -730,9 +709,9 @@ netdev_dpdkr_get_stats(const struct netdev *netdev, struct netdev_stats *stats)
     uint64_t rx_policed, rx_policed_bytes, tx_policed;
     struct dpdkr_port_stats s;
 
-    atomic_read_relaxed(&dev->rx_policed, &rx_policed);
-    atomic_read_relaxed(&dev->rx_policed_bytes, &rx_policed_bytes);
-    atomic_read_relaxed(&dev->tx_policed, &tx_policed);
+    atomic_read_relaxed(&dev->limits.rx_packets, &rx_policed);
+    atomic_read_relaxed(&dev->limits.rx_bytes, &rx_policed_bytes);
+    atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
 
     ovs_mutex_lock(&dev->mutex);
     get_port_stats(dev, &s);
@@ -766,8 +745,8 @@ netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
     struct dpdkr_port_events e;
     struct dpdkr_port_stats s;
 
-    atomic_read_relaxed(&dev->rx_policed, &rx_policed);
-    atomic_read_relaxed(&dev->tx_policed, &tx_policed);
+    atomic_read_relaxed(&dev->limits.rx_packets, &rx_policed);
+    atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
 
     ovs_mutex_lock(&dev->mutex);
     get_port_stats(dev, &s);
@@ -813,8 +792,6 @@ netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
 /* ## Policing and QoS ## */
 /* ## ---------------- ## */
 
-#define EGRESS_POLICER "egress-policer"
-
 static int
 netdev_dpdkr_set_policing(struct netdev *netdev, uint32_t kbits,
                           uint32_t kbits_burst, uint32_t kpkts,
@@ -822,32 +799,9 @@ netdev_dpdkr_set_policing(struct netdev *netdev, uint32_t kbits,
 {
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
 
-    /* The defaults for the bursts are those of other port types. */
-    kbits_burst = !kbits ? 0 : kbits_burst ? kbits_burst : 8000;
-    kpkts_burst = !kpkts ? 0 : kpkts_burst ? kpkts_burst : 16;
-
     ovs_mutex_lock(&dev->mutex);
-    if (dev->policing_kbits != kbits
-        || dev->policing_kbits_burst != kbits_burst
-        || dev->policing_kpkts != kpkts
-        || dev->policing_kpkts_burst != kpkts_burst) {
-        struct dpdkr_policer *old
-            = ovsrcu_get_protected(struct dpdkr_policer *,
-                                   &dev->ingress_policer);
-        struct dpdkr_policer *new = NULL;
-
-        if (kbits || kpkts) {
-            new = dpdkr_policer_create(kbits * 1000ULL, kbits_burst * 1000ULL,
-                                       kpkts * 1000ULL,
-                                       kpkts_burst * 1000ULL);
-        }
-        ovsrcu_set(&dev->ingress_policer, new);
-        ovsrcu_postpone(dpdkr_policer_destroy, old);
-        dev->policing_kbits = kbits;
-        dev->policing_kbits_burst = kbits_burst;
-        dev->policing_kpkts = kpkts;
-        dev->policing_kpkts_burst = kpkts_burst;
-    }
+    dpdkr_limits_set_policing(&dev->limits, kbits, kbits_burst,
+                              kpkts, kpkts_burst);
     ovs_mutex_unlock(&dev->mutex);
     return 0;
 }
@@ -856,7 +810,7 @@ static int
 netdev_dpdkr_get_qos_types(const struct netdev *netdev OVS_UNUSED,
                            struct sset *types)
 {
-    sset_add(types, EGRESS_POLICER);
+    sset_add(types, DPDKR_EGRESS_POLICER);
     return 0;
 }
 
@@ -865,7 +819,7 @@ netdev_dpdkr_get_qos_capabilities(const struct netdev *netdev OVS_UNUSED,
                                   const char *type,
                                   struct netdev_qos_capabilities *caps)
 {
-    if (*type && strcmp(type, EGRESS_POLICER)) {
+    if (*type && strcmp(type, DPDKR_EGRESS_POLICER)) {
         return EOPNOTSUPP;
     }
     caps->n_queues = 0;
@@ -880,8 +834,8 @@ netdev_dpdkr_get_qos(const struct netdev *netdev, const char **typep,
     const struct smap_node *node;
 
     ovs_mutex_lock(&dev->mutex);
-    *typep = dev->qos_type[0] ? EGRESS_POLICER : "";
-    SMAP_FOR_EACH (node, &dev->qos_details) {
+    *typep = smap_is_empty(&dev->limits.qos) ? "" : DPDKR_EGRESS_POLICER;
+    SMAP_FOR_EACH (node, &dev->limits.qos) {
         smap_add(details, node->key, node->value);
     }
     ovs_mutex_unlock(&dev->mutex);
@@ -893,60 +847,12 @@ netdev_dpdkr_set_qos(struct netdev *netdev, const char *type,
                      const struct smap *details)
 {
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
-    unsigned long long int cir = smap_get_ullong(details, "cir", 0);
-    unsigned long long int cbs = smap_get_ullong(details, "cbs", 0);
-    struct dpdkr_policer *new = NULL;
-    struct dpdkr_policer *old;
-
-    if (*type) {
-        if (strcmp(type, EGRESS_POLICER)) {
-            return EOPNOTSUPP;
-        }
-        if (!cir || !cbs || cir > UINT64_MAX / 8 || cbs > UINT64_MAX / 8) {
-            VLOG_WARN("%s: QoS type %s needs other_config cir and cbs, both "
-                      "greater than zero", netdev_get_name(netdev), type);
-            return EINVAL;
-        }
-    }
 
     ovs_mutex_lock(&dev->mutex);
-    if (!strcmp(type, dev->qos_type)
-        && (!*type || smap_equal(details, &dev->qos_details))) {
-        ovs_mutex_unlock(&dev->mutex);
-        return 0;
-    }
-    if (*type) {
-        new = dpdkr_policer_create(cir * 8, cbs * 8, 0, 0);
-    }
-    old = ovsrcu_get_protected(struct dpdkr_policer *, &dev->egress_policer);
-    ovsrcu_set(&dev->egress_policer, new);
-    ovsrcu_postpone(dpdkr_policer_destroy, old);
-    free(dev->qos_type);
-    dev->qos_type = xstrdup(type);
-    smap_clear(&dev->qos_details);
-    if (*type) {
-        smap_destroy(&dev->qos_details);
-        smap_clone(&dev->qos_details, details);
-    }
+    int error = dpdkr_limits_set_qos(&dev->limits, netdev_get_name(netdev),
+                                     type, details);
     ovs_mutex_unlock(&dev->mutex);
-    return 0;
-}
-
-static void
-police(struct dpdkr_policer *policer, struct dp_packet_batch *batch,
-       atomic_uint64_t *n_dropped, atomic_uint64_t *bytes_dropped)
-{
-    uint64_t bytes = 0;
-    int n = dpdkr_policer_run(policer, batch, &bytes);
-
-    if (n) {
-        uint64_t orig;
-
-        atomic_add_relaxed(n_dropped, n, &orig);
-        if (bytes_dropped) {
-            atomic_add_relaxed(bytes_dropped, bytes, &orig);
-        }
-    }
+    return error;
 }
 
 /* ## ------- ## */
@@ -994,7 +900,6 @@ netdev_dpdkr_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
                       int *qfill)
 {
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(rxq->netdev);
-    struct dpdkr_policer *policer;
     int error;
 
     if (OVS_UNLIKELY(!dpdkr_port_is_up(dev->port))) {
@@ -1006,14 +911,8 @@ netdev_dpdkr_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
         return error;
     }
 
-    policer = ovsrcu_get(struct dpdkr_policer *, &dev->ingress_policer);
-    if (OVS_UNLIKELY(policer)) {
-        police(policer, batch, &dev->rx_policed, &dev->rx_policed_bytes);
-        if (dp_packet_batch_is_empty(batch)) {
-            return EAGAIN;
-        }
-    }
-    return 0;
+    dpdkr_limits_ingress(&dev->limits, batch);
+    return dp_packet_batch_is_empty(batch) ? EAGAIN : 0;
 }
 
 static int
@@ -1037,16 +936,12 @@ netdev_dpdkr_send(struct netdev *netdev, int qid,
                   struct dp_packet_batch *batch, bool concurrent OVS_UNUSED)
 {
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
-    struct dpdkr_policer *policer;
 
     if (OVS_UNLIKELY(!dev->port)) {
         dpdkr_packet_delete_batch(batch);
         return EAGAIN;
     }
-    policer = ovsrcu_get(struct dpdkr_policer *, &dev->egress_policer);
-    if (OVS_UNLIKELY(policer)) {
-        police(policer, batch, &dev->tx_policed, NULL);
-    }
+    dpdkr_limits_egress(&dev->limits, batch);
     if (OVS_LIKELY(!dp_packet_batch_is_empty(batch))) {
         dpdkr_port_tx(dev->port, qid, batch);
     }

@@ -8,6 +8,8 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-config.h \
 	lib/dpdkr-guard.c \
 	lib/dpdkr-guard.h \
+	lib/dpdkr-limits.c \
+	lib/dpdkr-limits.h \
 	lib/dpdkr-mem.c \
 	lib/dpdkr-mem.h \
 	lib/dpdkr-offload.c \
