@@ -52,18 +52,26 @@ class Host(lab_module.Namespace):
 
 class Function(lab_module.Testpmd):
     """A dpdk-testpmd that forwards between the dpdkr ports whose memory is at
-    'paths', all of it on one 'processor'."""
+    'paths', all of it on one 'processor'.  It gives way to others there."""
 
-    def __init__(self, lab, name, paths, processor, prefix=()):
+    NICE = 10
+
+    def __init__(self, lab, name, paths, processor):
         devices = ['--vdev=net_dpdkr%d,path=%s' % (i, path)
                    for i, path in enumerate(paths)]
         # One of testpmd's two threads sleeps in its prompt: they can share a
         # processor.
-        super().__init__(lab, name, devices, prefix=prefix,
+        super().__init__(lab, name, devices,
                          lcores='0@%d,1@%d' % (processor, processor),
                          args=['--nb-cores=1', '--forward-mode=io',
                                '--port-topology=paired'])
         self.n_ports = len(paths)
+
+    def forward(self):
+        """Starts to forward, that is, to poll.  Until then the function keeps
+        no processor busy; where several share one, start them all first."""
+        for thread in os.listdir('/proc/%d/task' % self.pid):
+            os.setpriority(os.PRIO_PROCESS, int(thread), self.NICE)
         self.command('start')
 
     def counters(self):
