@@ -52,6 +52,7 @@ static struct {
     uint64_t sent, tx_bytes;
     uint64_t received, rx_bytes;    /* Sound frames, each counted once. */
     uint64_t reordered, duplicated, corrupted, other;
+    uint64_t probes, probe_bytes;   /* Sent. */
     double first, last;             /* Frame sent or received. */
 } total;
 
@@ -301,7 +302,6 @@ probe(struct dpdkr *tx, struct dpdkr *rx)
 {
     double start = now_s(), next = start, quiet = 0;
     uint32_t n_rxq = n_queues(rx);
-    uint64_t n_probes = 0;
 
     while (!stopping && now_s() - start < opts.link_timeout) {
         struct dpdkr_frame f;
@@ -314,7 +314,8 @@ probe(struct dpdkr *tx, struct dpdkr *rx)
                 f.len = make_frame(f.data, f.size, 0, 0);
                 memcpy((uint8_t *) f.data + HEADERS, &tag, sizeof tag);
                 dpdkr_tx_commit(tx, 0, &f, 1);
-                n_probes++;
+                total.probes++;
+                total.probe_bytes += f.len;
             }
             dpdkr_run(tx);
             dpdkr_run(rx);
@@ -341,7 +342,7 @@ probe(struct dpdkr *tx, struct dpdkr *rx)
     }
     if (!stopping) {
         fprintf(stderr, "dpdkr-traffic: none of %llu probes arrived\n",
-                (unsigned long long) n_probes);
+                (unsigned long long) total.probes);
     }
     return false;
 }
@@ -405,7 +406,8 @@ report(const char *name, bool tx, bool rx)
     printf("{\"command\": \"%s\", \"ok\": %s, \"sent\": %llu, "
            "\"received\": %llu, \"lost\": %llu, \"reordered\": %llu, "
            "\"duplicated\": %llu, \"corrupted\": %llu, \"other\": %llu, "
-           "\"tx_bytes\": %llu, \"rx_bytes\": %llu, \"seconds\": %.6f, "
+           "\"tx_bytes\": %llu, \"rx_bytes\": %llu, \"probes\": %llu, "
+           "\"probe_bytes\": %llu, \"seconds\": %.6f, "
            "\"pps\": %.0f}\n",
            name, ok ? "true" : "false", (unsigned long long) total.sent,
            (unsigned long long) total.received, (unsigned long long) lost,
@@ -414,7 +416,9 @@ report(const char *name, bool tx, bool rx)
            (unsigned long long) total.corrupted,
            (unsigned long long) total.other,
            (unsigned long long) total.tx_bytes,
-           (unsigned long long) total.rx_bytes, seconds,
+           (unsigned long long) total.rx_bytes,
+           (unsigned long long) total.probes,
+           (unsigned long long) total.probe_bytes, seconds,
            seconds ? n / seconds : 0);
     return !ok;
 }
