@@ -9,6 +9,7 @@ SIGINT; children die with us even if we are killed (PR_SET_PDEATHSIG).
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -241,12 +242,14 @@ class Switch:
 
     def vsctl(self, *args, check=True, timeout=60):
         return run([self.programs['ovs-vsctl'], '--db=' + self.db_sock,
-                    '--timeout=%d' % timeout, *args], check=check,
+                    '-vconsole:off', '--timeout=%d' % timeout, *args],
+                   check=check,
                    timeout=timeout + 5,
                    env=dict(os.environ, **self.lab.env)).rstrip('\n')
 
     def ofctl(self, *args, check=True):
-        return run([self.programs['ovs-ofctl'], *args], check=check,
+        return run([self.programs['ovs-ofctl'], '-vconsole:off', *args],
+                   check=check,
                    env=dict(os.environ, **self.lab.env, **self.env))
 
     def appctl(self, *args, check=True):
@@ -469,20 +472,12 @@ class Lab:
         self.cleanups.append(lambda: shutil.rmtree(path, True))
 
     def huge_pages(self, n):
-        """Makes sure that 'n' huge pages of 2 MB are free and mounted; puts
-        things back at the end.  Returns the mount point."""
-        path = '/proc/sys/vm/nr_hugepages'
-        with open('/proc/meminfo') as f:
-            free = int(re.search(r'HugePages_Free:\s*(\d+)', f.read()).group(1))
-        with open(path) as f:
-            before = int(f.read())
-        if free < n:
-            with open(path, 'w') as f:
-                f.write(str(before + n - free))
-            self.cleanups.append(lambda: _write(path, str(before)))
-            with open(path) as f:
-                if int(f.read()) < before + n - free:
-                    raise LabError('no %d huge pages to be had' % n)
+        """Reserves 'n' huge pages of 2 MB more than there are, until the end,
+        and mounts them.  Returns the mount point."""
+        before, after = _add_huge_pages(n)
+        self.cleanups.append(lambda: _add_huge_pages(before - after))
+        if after - before < n:
+            raise LabError('no %d huge pages to be had' % n)
         mount = os.path.join(self.dir, 'huge')
         os.makedirs(mount)
         run(['mount', '-t', 'hugetlbfs', 'none', mount])
@@ -490,9 +485,19 @@ class Lab:
         return mount
 
 
-def _write(path, text):
-    with open(path, 'w') as f:
-        f.write(text)
+def _add_huge_pages(n):
+    """Adds 'n', which may be negative, to the number of huge pages of the
+    host, which other labs change as well.  Returns what it was before and
+    is now."""
+    path = '/proc/sys/vm/nr_hugepages'
+    with open('/run/lock/nfv-huge-pages', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(path) as f:
+            before = int(f.read())
+        with open(path, 'w') as f:
+            f.write(str(before + n))
+        with open(path) as f:
+            return before, int(f.read())
 
 
 def poll_readable(fd, timeout):

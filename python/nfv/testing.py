@@ -53,7 +53,7 @@ ALLOWED_LOG = [
     r'\|(jsonrpc|reconnect)\|WARN\|unix#\d+: .*'
     r'(Connection reset by peer|Broken pipe)',
     # The machine is slow, or busy.
-    r'\|timeval\|WARN\|',
+    r'\|timeval(\([^)]*\))?\|WARN\|',
     r'\|poll_loop\|.*wakeup due to',
     r'\|ovs_rcu.*\|WARN\|blocked \d+ ms waiting for',
     r'\|WARN\|Dropped \d+ log messages',
