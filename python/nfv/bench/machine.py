@@ -77,12 +77,15 @@ class BusyThreads:
                 raise LabError('process %d has no thread "%s"' % (pid, name))
             self.threads += [(pid, tid) for tid in found]
 
-    def prefer(self):
-        """Lets them run before all else.  (The kernel leaves a few percent of
-        each second to the rest.)  Niceness would not do: with
+    def prefer(self, preferred=True):
+        """Lets them run before all else, or no longer.  (The kernel leaves a
+        few percent of each second to the rest.)  Niceness would not do: with
         sched_autogroup_enabled it counts only inside a session."""
         for _, tid in self.threads:
-            os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(1))
+            if preferred:
+                os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(1))
+            else:
+                os.sched_setscheduler(tid, os.SCHED_OTHER, os.sched_param(0))
 
     def _sample(self):
         return [[int(word) for word in

@@ -211,6 +211,7 @@ def run_traffic(lab, switch, function, names, size, args):
     function.command('start tx_first %d' % BURSTS_IN_FLIGHT)
     wait_until(lambda: switch.statistics(names[0])['rx_pkts'] > 100000,
                what='packets to go round')
+    busy.prefer()
     switch.appctl('dpif-netdev/pmd-stats-clear')
     busy.start()
     if args.profile:
@@ -219,6 +220,7 @@ def run_traffic(lab, switch, function, names, size, args):
         time.sleep(args.seconds)
     performance = switch.appctl('dpif-netdev/pmd-perf-show')
     share = busy.stop()
+    busy.prefer(False)
     forwarded = parse_forward_statistics(function.command('stop'))
 
     result = parse_performance(performance)
