@@ -615,11 +615,11 @@ dpdkr_port_tx(struct dpdkr_port *port, uint32_t queue,
     dpdkr_packet_delete_batch(batch);
 }
 
+/* Adds what 'port' has counted to '*stats'. */
 void
-dpdkr_port_get_stats(const struct dpdkr_port *port,
+dpdkr_port_add_stats(const struct dpdkr_port *port,
                      struct dpdkr_port_stats *stats)
 {
-    memset(stats, 0, sizeof *stats);
     for (uint32_t i = 0; i < port->n_queues; i++) {
         struct dpdkr_port_queue *q = &port->queues[i];
 
@@ -638,5 +638,18 @@ dpdkr_port_get_stats(const struct dpdkr_port *port,
         stats->tx_size += q->tx_size;
         stats->tx_offload += q->tx_offload;
         ovs_spin_unlock(&q->tx_lock);
+    }
+}
+
+/* Adds what has happened to 'port' to '*events'. */
+void
+dpdkr_port_add_events(const struct dpdkr_port *port,
+                      struct dpdkr_port_events *events)
+{
+    events->attached += port->events.attached;
+    events->refused += port->events.refused;
+    events->repaired += port->events.repaired;
+    for (size_t i = 0; i < DPDKR_CUT_N; i++) {
+        events->cut_off[i] += port->events.cut_off[i];
     }
 }

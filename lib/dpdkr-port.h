@@ -120,8 +120,10 @@ int dpdkr_port_rx(struct dpdkr_port *, uint32_t queue,
 void dpdkr_port_tx(struct dpdkr_port *, uint32_t queue,
                    struct dp_packet_batch *);
 
-void dpdkr_port_get_stats(const struct dpdkr_port *,
+void dpdkr_port_add_stats(const struct dpdkr_port *,
                           struct dpdkr_port_stats *);
+void dpdkr_port_add_events(const struct dpdkr_port *,
+                           struct dpdkr_port_events *);
 
 static inline bool
 dpdkr_port_is_up(const struct dpdkr_port *port)

@@ -55,6 +55,9 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
 #define FILE_INTERVAL 1000
 #define RETRY_INTERVAL 5000
 
+/* How long after a change of the link it is announced once more, in ms. */
+#define REMINDER_INTERVAL 2000
+
 struct netdev_dpdkr {
     struct netdev up;
     struct ovs_list node;       /* In 'all_dpdkr'. */
@@ -80,6 +83,7 @@ struct netdev_dpdkr {
     bool linked;                /* Carrier. */
     long long int carrier_resets;
     long long int next_file_check; /* time_msec(). */
+    long long int next_reminder; /* The same; LLONG_MAX for none. */
     enum dpdkr_mem_status file_status; /* As last logged. */
     uint64_t n_memory_lost;     /* Times that the file was truncated. */
     struct dpdkr_port_stats old_stats; /* Of earlier memories. */
@@ -128,6 +132,7 @@ netdev_dpdkr_construct(struct netdev *netdev)
     smap_init(&dev->options);
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
+    dev->next_reminder = LLONG_MAX;
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
 
@@ -358,35 +363,6 @@ exit:
     return error;
 }
 
-static void
-add_old_stats(struct netdev_dpdkr *dev)
-    OVS_REQUIRES(dev->mutex)
-{
-    const struct dpdkr_port_events *e = &dev->port->events;
-    struct dpdkr_port_events *old_e = &dev->old_events;
-    struct dpdkr_port_stats *old = &dev->old_stats;
-    struct dpdkr_port_stats s;
-
-    dpdkr_port_get_stats(dev->port, &s);
-    old->rx_packets += s.rx_packets;
-    old->rx_bytes += s.rx_bytes;
-    old->rx_runts += s.rx_runts;
-    old->rx_oversize += s.rx_oversize;
-    old->tx_packets += s.tx_packets;
-    old->tx_bytes += s.tx_bytes;
-    old->tx_no_peer += s.tx_no_peer;
-    old->tx_full += s.tx_full;
-    old->tx_size += s.tx_size;
-    old->tx_offload += s.tx_offload;
-
-    old_e->attached += e->attached;
-    old_e->refused += e->refused;
-    old_e->repaired += e->repaired;
-    for (size_t i = 0; i < DPDKR_CUT_N; i++) {
-        old_e->cut_off[i] += e->cut_off[i];
-    }
-}
-
 /* The addresses of both ends of the port follow from the memory's random id,
  * so that they stay when the switch restarts. */
 static struct eth_addr
@@ -426,7 +402,8 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
     }
     if (dev->next) {
         if (dev->port) {
-            add_old_stats(dev);
+            dpdkr_port_add_stats(dev->port, &dev->old_stats);
+            dpdkr_port_add_events(dev->port, &dev->old_events);
             dpdkr_port_destroy(dev->port, true);
         }
         dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
@@ -506,12 +483,21 @@ netdev_dpdkr_run__(struct netdev_dpdkr *dev, long long int now)
     if (!dev->port) {
         return;
     }
-    if (dpdkr_port_run(dev->port, now)) {
+    if (dpdkr_port_run(dev->port, now)
+        || dev->linked != dev->port->linked) {
         if (dev->linked != dev->port->linked) {
             dev->linked = dev->port->linked;
             dev->carrier_resets++;
         }
         netdev_change_seq_changed(&dev->up);
+        dev->next_reminder = now + REMINDER_INTERVAL;
+    } else if (now >= dev->next_reminder) {
+        /* Whoever writes the state to the database skips what the database
+         * seems to have already, and misses that an earlier write of another
+         * value is on its way: when the link came up while the switch was
+         * starting, column link_state was left "down" for good. */
+        netdev_change_seq_changed(&dev->up);
+        dev->next_reminder = LLONG_MAX;
     }
     if (now >= dev->next_file_check) {
         check_file(dev, now);
@@ -691,14 +677,17 @@ netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
 /* ## Statistics ## */
 /* ## ---------- ## */
 
+/* Stores what 'dev' has counted over all of its memories. */
 static void
-get_port_stats(const struct netdev_dpdkr *dev, struct dpdkr_port_stats *s)
+get_totals(const struct netdev_dpdkr *dev, struct dpdkr_port_stats *stats,
+           struct dpdkr_port_events *events)
     OVS_REQUIRES(dev->mutex)
 {
+    *stats = dev->old_stats;
+    *events = dev->old_events;
     if (dev->port) {
-        dpdkr_port_get_stats(dev->port, s);
-    } else {
-        memset(s, 0, sizeof *s);
+        dpdkr_port_add_stats(dev->port, stats);
+        dpdkr_port_add_events(dev->port, events);
     }
 }
 
@@ -707,6 +696,7 @@ netdev_dpdkr_get_stats(const struct netdev *netdev, struct netdev_stats *stats)
 {
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
     uint64_t rx_policed, rx_policed_bytes, tx_policed;
+    struct dpdkr_port_events events;
     struct dpdkr_port_stats s;
 
     atomic_read_relaxed(&dev->limits.rx_packets, &rx_policed);
@@ -714,25 +704,22 @@ netdev_dpdkr_get_stats(const struct netdev *netdev, struct netdev_stats *stats)
     atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
 
     ovs_mutex_lock(&dev->mutex);
-    get_port_stats(dev, &s);
-    const struct dpdkr_port_stats *old = &dev->old_stats;
+    get_totals(dev, &s, &events);
+    ovs_mutex_unlock(&dev->mutex);
 
+    /* All ones is for what is not counted. */
     memset(stats, 0xff, sizeof *stats);
     /* A packet that policing drops counts as dropped, not as received. */
-    stats->rx_packets = s.rx_packets + old->rx_packets - rx_policed;
-    stats->rx_bytes = s.rx_bytes + old->rx_bytes - rx_policed_bytes;
-    stats->rx_length_errors = (s.rx_runts + s.rx_oversize
-                               + old->rx_runts + old->rx_oversize);
+    stats->rx_packets = s.rx_packets - rx_policed;
+    stats->rx_bytes = s.rx_bytes - rx_policed_bytes;
+    stats->rx_length_errors = s.rx_runts + s.rx_oversize;
     stats->rx_errors = stats->rx_length_errors;
     stats->rx_dropped = rx_policed;
-    stats->tx_packets = s.tx_packets + old->tx_packets;
-    stats->tx_bytes = s.tx_bytes + old->tx_bytes;
-    stats->tx_errors = s.tx_offload + old->tx_offload;
-    stats->tx_dropped = (s.tx_no_peer + s.tx_full + s.tx_size
-                         + old->tx_no_peer + old->tx_full + old->tx_size
-                         + tx_policed);
+    stats->tx_packets = s.tx_packets;
+    stats->tx_bytes = s.tx_bytes;
+    stats->tx_errors = s.tx_offload;
+    stats->tx_dropped = s.tx_no_peer + s.tx_full + s.tx_size + tx_policed;
     stats->collisions = 0;
-    ovs_mutex_unlock(&dev->mutex);
     return 0;
 }
 
@@ -749,34 +736,31 @@ netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
     atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
 
     ovs_mutex_lock(&dev->mutex);
-    get_port_stats(dev, &s);
-    memset(&e, 0, sizeof e);
-    if (dev->port) {
-        e = dev->port->events;
-    }
+    get_totals(dev, &s, &e);
+    cut_off = dev->n_memory_lost;
+    ovs_mutex_unlock(&dev->mutex);
+
     for (size_t i = 0; i < DPDKR_CUT_N; i++) {
-        cut_off += e.cut_off[i] + dev->old_events.cut_off[i];
+        cut_off += e.cut_off[i];
     }
 
-    const struct dpdkr_port_stats *old = &dev->old_stats;
     const struct {
         const char *name;
         uint64_t value;
     } counters[] = {
-        { "rx_runt_errors", s.rx_runts + old->rx_runts },
-        { "rx_oversize_errors", s.rx_oversize + old->rx_oversize },
+        { "rx_runt_errors", s.rx_runts },
+        { "rx_oversize_errors", s.rx_oversize },
         { "rx_policer_drops", rx_policed },
-        { "tx_no_peer_drops", s.tx_no_peer + old->tx_no_peer },
-        { "tx_ring_full_drops", s.tx_full + old->tx_full },
-        { "tx_mtu_exceeded_drops", s.tx_size + old->tx_size },
-        { "tx_invalid_hwol_drops", s.tx_offload + old->tx_offload },
+        { "tx_no_peer_drops", s.tx_no_peer },
+        { "tx_ring_full_drops", s.tx_full },
+        { "tx_mtu_exceeded_drops", s.tx_size },
+        { "tx_invalid_hwol_drops", s.tx_offload },
         { "tx_qos_drops", tx_policed },
-        { "peer_attached", e.attached + dev->old_events.attached },
-        { "peer_refused", e.refused + dev->old_events.refused },
-        { "peer_cut_off", cut_off + dev->n_memory_lost },
-        { "header_repaired", e.repaired + dev->old_events.repaired },
+        { "peer_attached", e.attached },
+        { "peer_refused", e.refused },
+        { "peer_cut_off", cut_off },
+        { "header_repaired", e.repaired },
     };
-    ovs_mutex_unlock(&dev->mutex);
 
     custom->size = ARRAY_SIZE(counters);
     custom->counters = xcalloc(custom->size, sizeof *custom->counters);

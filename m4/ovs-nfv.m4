@@ -65,6 +65,7 @@ AC_DEFUN([OVS_NFV_CHECK_DRIVER],
 # without the DPDK flags that AM_CFLAGS has too.
 AC_DEFUN([OVS_NFV_CFLAGS],
   [NFV_CFLAGS='-Wstrict-prototypes $(WARNING_FLAGS)'
+   NFV_CFLAGS="$NFV_CFLAGS -Werror=implicit-function-declaration"
    AS_CASE([" $OVS_CFLAGS "],
      [*" -Werror "*], [NFV_CFLAGS="$NFV_CFLAGS -Werror"])
    AC_SUBST([NFV_CFLAGS])])

@@ -193,7 +193,8 @@ get_stats(struct bench *b)
 {
     struct dpdkr_port_stats stats;
 
-    dpdkr_port_get_stats(b->port, &stats);
+    memset(&stats, 0, sizeof stats);
+    dpdkr_port_add_stats(b->port, &stats);
     return stats;
 }
 

@@ -103,7 +103,8 @@ check_state(struct state *s)
             FUZZ_CHECK(queue->tx.prod - queue->tx.cons <= RING_SIZE);
         }
     }
-    dpdkr_port_get_stats(s->port, &stats);
+    memset(&stats, 0, sizeof stats);
+    dpdkr_port_add_stats(s->port, &stats);
     FUZZ_CHECK(stats.rx_packets == s->n_received);
     FUZZ_CHECK(stats.tx_packets + stats.tx_no_peer + stats.tx_full
                + stats.tx_size + stats.tx_offload == s->n_offered);
