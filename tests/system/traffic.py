@@ -252,17 +252,25 @@ class Hosts:
             scene.add(port, *options_)
         for name, address in ('client', '10.9.0.1/24'), \
                              ('server', '10.9.0.2/24'):
-            # The switch makes the tap and opens it; then the tap may move.
-            s.vsctl('add-port', 'br0', name, '--', 'set', 'Interface', name,
-                    'type=internal', *options_)
-            wait_until(lambda: s.interface(name, 'ofport'),
-                       what='port ' + name)
+            if mtu == 1500:
+                # The switch makes the tap and opens it; then it may move.
+                s.vsctl('add-port', 'br0', name, '--', 'set', 'Interface',
+                        name, 'type=internal')
+                wait_until(lambda: s.interface(name, 'ofport'),
+                           what='port ' + name)
+            else:
+                # But then the switch cannot see its MTU.
+                s.net.run('ip', 'link', 'add', name, 'mtu', str(mtu), 'type',
+                          'veth', 'peer', 'name', 'sw-' + name, 'mtu',
+                          str(mtu))
+                s.net.run('ip', 'link', 'set', 'sw-' + name, 'up')
+                s.vsctl('add-port', 'br0', 'sw-' + name, '--', 'set',
+                        'Interface', 'sw-' + name, 'ofport_request=%d'
+                        % (100 + len(self.hosts)))
             self.hosts[name] = lab.namespace(name)
             self.hosts[name].take(name, address, source=s.net)
-            if mtu != 1500:
-                self.hosts[name].run('ip', 'link', 'set', name, 'mtu',
-                                     str(mtu))
-        _chain_flows(scene, ['client', 'f1', 'f2', 'f3', 'f4', 'server'])
+        ends = ['client', 'server'] if mtu == 1500 else ['100', '101']
+        _chain_flows(scene, [ends[0], 'f1', 'f2', 'f3', 'f4', ends[1]])
         args = ['--max-pkt-len=%d' % (mtu + 18), '--mbuf-size=9728'] \
             if mtu != 1500 else []
         self.pmd = _functions(scene, 'functions', ('f1', 'f2'), ('f3', 'f4'),
@@ -374,5 +382,6 @@ def test_hosts_tso(lab):
 @options(driver=True, programs=['dpdk-testpmd', 'iperf3', 'ethtool', 'ping'],
          timeout=900, asan=False)
 def test_hosts_jumbo(lab):
-    """The same with an MTU of 9000 and userspace TSO."""
+    """The same with an MTU of 9000, userspace TSO, and veth instead of tap at
+    the ends."""
     _hosts(lab, True, 9000)
