@@ -70,9 +70,22 @@ class Function(lab_module.Testpmd):
     def forward(self):
         """Starts to forward, that is, to poll.  Until then the function keeps
         no processor busy; where several share one, start them all first."""
-        for thread in os.listdir('/proc/%d/task' % self.pid):
-            os.setpriority(os.PRIO_PROCESS, int(thread), self.NICE)
+        self._set_nice(self.NICE)
         self.command('start')
+
+    def _set_nice(self, nice):
+        try:
+            for thread in os.listdir('/proc/%d/task' % self.pid):
+                os.setpriority(os.PRIO_PROCESS, int(thread), nice)
+        except OSError:
+            if self.running():
+                raise
+
+    def stop(self, *args, **kwargs):
+        if self.running():
+            # Or its end would take as long as others keep the processor busy.
+            self._set_nice(0)
+        return super().stop(*args, **kwargs)
 
     def counters(self):
         """Returns what the function itself counted, for each port: packets
