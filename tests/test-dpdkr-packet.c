@@ -578,8 +578,8 @@ check_near(uint64_t is, uint64_t should)
     }
 }
 
-/* Over some seconds, what passes is the rate and the burst, within 1 %, however
- * the packets come. */
+/* Over some seconds, what passes is the rate and the burst, within 1 %,
+ * however the packets come. */
 static void
 test_police_rates(void)
 {
