@@ -5,11 +5,10 @@ other ports, says what happened, counts it, and takes the port's next peer."""
 import os
 import random
 import signal
-import struct
 import time
 
 from nfv.lab import wait_until
-from nfv.peer import (CONS, DESCS, PACKETS, PROD, U32, WAKE, Peer, make_frame)
+from nfv.peer import CONS, PACKETS, PROD, U32, WAKE, Peer, make_frame
 from nfv.testing import check, check_equal, options
 
 from scene import Scene

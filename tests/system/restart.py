@@ -3,7 +3,6 @@
 
 import os
 import signal
-import time
 
 from nfv.lab import LabError, wait_until
 from nfv.peer import Peer, Stream, make_frame

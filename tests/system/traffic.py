@@ -113,7 +113,7 @@ def test_numbered(lab):
 
 @options(driver=True, programs=['dpdk-testpmd'], timeout=300, asan=False)
 def test_numbered_dpdk_huge(lab):
-    """The same, shorter, with DPDK initialized in the switch, on huge pages as in
+    """The same, shorter, with DPDK in the switch, on huge pages as in
     testpmd, and the ports' memory there too."""
     mount = lab.huge_pages(400)
     lab.expect_log(r'\|dpdk\|WARN\|')
@@ -189,7 +189,8 @@ def test_client_library_chain(lab):
     _check_statistics(scene, [('in', 'f1'), ('f2', 'f3'), ('f4', 'out')],
                       result)
     for function in functions:
-        check_equal(function.finish()['forwarded'], 50000, 'forwarded')
+        extra = function.finish()['forwarded'] - 50000
+        check(0 <= extra <= result['probes'], 'forwarded %d too many', extra)
 
 
 # ## ------------------------------------------------------ ##
