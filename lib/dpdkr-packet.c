@@ -74,6 +74,8 @@ dpdkr_packet_new(uint32_t size)
             dp_packet_set_size(packet, size);
             packet->packet_type = htonl(PT_ETH);
             dp_packet_reset_cutlen(packet);
+            /* Without DPDK, the second of these resets nothing. */
+            dp_packet_reset_offload(packet);
             dp_packet_init_specific(packet);
             return packet;
         }
