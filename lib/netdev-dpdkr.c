@@ -219,7 +219,7 @@ netdev_dpdkr_set_config(struct netdev *netdev, const struct smap *args,
     int error;
 
     ovs_mutex_lock(&dev->mutex);
-    if (dev->conf.path && smap_equal(args, &dev->options)) {
+    if ((dev->port || dev->next) && smap_equal(args, &dev->options)) {
         ovs_mutex_unlock(&dev->mutex);
         return 0;
     }
@@ -567,8 +567,9 @@ static int
 netdev_dpdkr_get_ifindex(const struct netdev *netdev)
 {
     /* No kernel interface: a number that sFlow collectors can tell ports
-     * apart by, the same after a restart. */
-    return hash_string(netdev_get_name(netdev), 0) & 0x7fffffff;
+     * apart by, the same after a restart.  Zero stands for no interface, and
+     * sFlow has 24 bits for it. */
+    return 1 + hash_string(netdev_get_name(netdev), 0) % 0xffffff;
 }
 
 static int
