@@ -22,6 +22,13 @@
 
 VLOG_DEFINE_THIS_MODULE(dpdkr_mem);
 
+/* Marks, in its mode, a file that the switch has given up.  Peers of the port
+ * may keep other names of it (hard links), and what is in it can be written by
+ * them: without the mark they could offer it as the memory of another port,
+ * whose frames they would see.  Only its owner, which a peer is not unless
+ * option "owner" says so, can take the mark away. */
+#define GIVEN_UP S_ISVTX
+
 /* All the memories of this process, to name the port that has a path. */
 static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
 static struct ovs_list all_mems OVS_GUARDED_BY(mutex)
@@ -190,12 +197,23 @@ enum existing {
     EXISTING_ERROR,
 };
 
+static void
+give_up_file(int fd)
+{
+    struct stat s;
+
+    if (!fstat(fd, &s) && !(s.st_mode & GIVEN_UP)) {
+        ignore(fchmod(fd, (s.st_mode & 07777) | GIVEN_UP));
+    }
+}
+
 /* Tells the peers of a file that is about to be replaced. */
 static void
 retire_file(int fd)
 {
     uint32_t retired = DPDKR_RETIRED;
 
+    give_up_file(fd);
     ignore(pwrite(fd, &retired, sizeof retired,
                   offsetof(struct dpdkr_header, side[DPDKR_SIDE_A].state)));
 }
@@ -294,6 +312,16 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
     if (lock_side_a(fd)) {
         *error = EBUSY;
         *errp = xasprintf("%s: already used by another process", path);
+        goto exit;
+    }
+    if (s.st_nlink != 1 || s.st_mode & GIVEN_UP) {
+        /* It is, or was, another port's, linked here by that one's peer.  Its
+         * content is left alone, for it may still be in use there. */
+        VLOG_WARN("%s: replacing %s (%s)", user, path,
+                  s.st_mode & GIVEN_UP ? "given up before"
+                  : "has other names, too");
+        give_up_file(fd);
+        result = EXISTING_NONE;
         goto exit;
     }
     why = dpdkr_geometry_read(&g, &header, s.st_size);
@@ -436,13 +464,14 @@ create_mem(const struct dpdkr_mem_config *config, const char *user,
         goto error_unlink;
     }
 
+    /* Not read back from the file, which its owner may have open already. */
     random_bytes(id, sizeof id);
+    dpdkr_header_init(&mem->constant, &mem->g, DPDKR_KIND_PORT, id);
     header = dpdkr_mem_header(mem);
-    dpdkr_header_init(header, &mem->g, DPDKR_KIND_PORT, id);
+    memcpy(header, &mem->constant, offsetof(struct dpdkr_header, side));
     header->side[DPDKR_SIDE_A].version = DPDKR_ABI_VERSION;
     atomic_thread_fence(memory_order_release);
-    header->magic = DPDKR_MAGIC;
-    memcpy(&mem->constant, header, offsetof(struct dpdkr_header, side));
+    header->magic = mem->constant.magic = DPDKR_MAGIC;
 
     if (rename(tmp, config->path)) {
         error = errno;
@@ -543,6 +572,9 @@ dpdkr_mem_close(struct dpdkr_mem *mem, bool remove)
     ovs_list_remove(&mem->node);
     ovs_mutex_unlock(&mutex);
 
+    if (remove && mem->fd >= 0) {
+        give_up_file(mem->fd);
+    }
     if (remove && stat_path(mem, &s) && is_same_file(mem, &s)
         && unlink(mem->path)) {
         VLOG_WARN("%s: could not remove %s (%s)",

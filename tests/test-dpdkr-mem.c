@@ -536,7 +536,7 @@ look(void *path)
         CHECK(!fstat(fd, &s));
         const char *why = dpdkr_geometry_read(&g, &header, s.st_size);
         CHECK(!why);
-        CHECK_EQ(s.st_mode & 07777, 0600);
+        CHECK_EQ(s.st_mode & 0777, 0600);
         close(fd);
         __atomic_add_fetch(&n_looked, 1, __ATOMIC_RELAXED);
     }
@@ -570,6 +570,57 @@ test_mem_atomic(void)
            n_looked, n_found_none);
     CHECK_EQ(count_files(), 0);
     free(path);
+}
+
+/* A peer that may write to its memory may link it to the path of another
+ * port.  That one does not get memory which the peer has mapped: neither while
+ * the first port is there nor afterwards. */
+static void
+test_mem_linked(void)
+{
+    char *path = in_dir("port");
+    char *path2 = in_dir("port2");
+    struct dpdkr_mem_config config = small_config(path);
+    struct dpdkr_mem_config config2 = small_config(path2);
+    struct dpdkr_mem *mem = open_ok(&config, "p1", NULL);
+    ino_t ino = mem->ino;
+
+    REQUIRE(!link(path, path2));
+    open_fails(&config2, EBUSY, "already used by port p1", 2);
+
+    /* Left for the next switch, which comes to the second port first. */
+    dpdkr_mem_close(mem, false);
+    mem = open_ok(&config2, "p2", NULL);
+    CHECK(!mem->adopted && mem->ino != ino);
+    dpdkr_mem_close(mem, true);
+
+    /* Nor does it get back what the peer could link elsewhere meanwhile. */
+    mem = open_ok(&config, "p1", NULL);
+    CHECK(!mem->adopted && mem->ino != ino);
+    ino = mem->ino;
+
+    /* The port was removed. */
+    REQUIRE(!link(path, path2));
+    dpdkr_mem_close(mem, true);
+    mem = open_ok(&config2, "p2", NULL);
+    CHECK(!mem->adopted && mem->ino != ino);
+    ino = mem->ino;
+
+    /* The port was configured anew while the switch was down. */
+    dpdkr_mem_close(mem, false);
+    int fd = open(path2, O_RDWR);
+    config2.ring_size = 128;
+    mem = open_ok(&config2, "p2", NULL);
+    char *linked = xasprintf("/proc/self/fd/%d", fd);
+    struct stat s;
+    CHECK(!stat(linked, &s) && s.st_ino == ino && s.st_mode & S_ISVTX);
+    free(linked);
+    close(fd);
+    dpdkr_mem_close(mem, true);
+
+    CHECK_EQ(count_files(), 0);
+    free(path);
+    free(path2);
 }
 
 static void
@@ -1049,6 +1100,7 @@ IN_DIR(test_mem_two_processes)
 IN_DIR(test_mem_no_space)
 IN_DIR(test_mem_no_huge_pages)
 IN_DIR(test_mem_atomic)
+IN_DIR(test_mem_linked)
 IN_DIR(test_mem_status)
 IN_DIR(test_mem_lock)
 IN_DIR(test_mem_repair)
@@ -1072,6 +1124,7 @@ main(int argc, char *argv[])
         { "mem-no-space", test_mem_no_space_in_dir },
         { "mem-no-huge-pages", test_mem_no_huge_pages_in_dir },
         { "mem-atomic", test_mem_atomic_in_dir },
+        { "mem-linked", test_mem_linked_in_dir },
         { "mem-status", test_mem_status_in_dir },
         { "mem-lock", test_mem_lock_in_dir },
         { "mem-repair", test_mem_repair_in_dir },
