@@ -41,12 +41,15 @@ handle_sigbus(int sig, siginfo_t *info, void *context)
     if (info->si_code == BUS_ADRERR) {
         atomic_read(&guards, &g);
         for (; g; g = g->next) {
+            size_t size, again;
             uintptr_t base;
-            size_t size;
 
+            /* A guard may be given to another mapping just now: a size and a
+             * base of different ones must not be taken together. */
             atomic_read(&g->size, &size);
             atomic_read(&g->base, &base);
-            if (addr - base < size
+            atomic_read(&g->size, &again);
+            if (size == again && addr - base < size
                 && mmap((void *) base, size, PROT_READ | PROT_WRITE,
                         (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
                          | MAP_NORESERVE), -1, 0) != MAP_FAILED) {
