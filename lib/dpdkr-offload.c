@@ -156,6 +156,7 @@ dpdkr_offload_finish(struct dp_packet *packet, int mtu, size_t *n)
     const struct tcp_header *tcp = dp_packet_l4(packet);
     if (!dp_packet_l3(packet) || !tcp
         || dp_packet_l4_size(packet) < TCP_HEADER_LEN
+        || TCP_OFFSET(tcp->tcp_ctl) * 4 < TCP_HEADER_LEN
         || (dp_packet_l4_size(packet)
             < (size_t) TCP_OFFSET(tcp->tcp_ctl) * 4)) {
         goto exit;
