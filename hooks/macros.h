@@ -6,8 +6,8 @@
  * syntax error makes it skip the whole function, silently, and a semantic
  * patch then "matches nowhere".  Every macro of the base that stands where C
  * allows no expression or statement must therefore be defined here, as
- * something harmless.  build-aux/apply-hooks passes this file to spatch, and
- * counts what each hook changed. */
+ * something harmless.  build-aux/apply_hooks.py passes this file to spatch,
+ * and counts what each hook changed. */
 
 /* Thread-safety annotations. */
 #define OVS_LOCKABLE

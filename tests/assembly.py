@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Tests the build system: configure, assembly, hooks, packages.
 
@@ -515,6 +515,43 @@ def test_dpdk_headers(s):
     os.unlink(os.path.join(source, names[0]))
     complaint = run(command, '--source=' + source, out + '2', ok=False)
     expect(names[0] in complaint, 'does not say what is missing')
+
+
+def make(s, *args, **kwargs):
+    """Runs our GNUmakefile on a build directory whose Makefile only says what
+    it is asked for."""
+    write(s.path('GNUmakefile'), read(os.path.join(TOP, 'GNUmakefile')))
+    for name in 'configure.ac', 'configure', '_build/config.status':
+        write(s.path(name), '')
+    write(s.path('build-aux/install-packages'), '#!/bin/sh\n', 0o755)
+    write(s.path('_build/Makefile'),
+          'install check-unit check-ours:\n'
+          '\t@echo start $@ "<$(DESTDIR)>"; sleep 0.3; echo end $@\n')
+    return run('make', '-C', s.repo, *args, env={'MAKEFLAGS': ''}, **kwargs)
+
+
+def test_make_destdir(s):
+    """A relative DESTDIR is relative to where make is called."""
+    expect('<%s>' % os.path.realpath(s.path('inst'))
+           in make(s, 'install', 'DESTDIR=inst'), 'wrong DESTDIR')
+    expect('</abs>' in make(s, 'install', 'DESTDIR=/abs'), 'wrong DESTDIR')
+    expect('<>' in make(s, 'install'), 'a DESTDIR')
+
+
+def test_make_serial(s):
+    """Targets do not work in the build directory at the same time."""
+    out = make(s, '-j4', 'check-unit', 'check-ours')
+    expect(re.findall(r'^(start|end) (\S+)', out, re.M)
+           == [('start', 'check-unit'), ('end', 'check-unit'),
+               ('start', 'check-ours'), ('end', 'check-ours')],
+           'not one after the other')
+
+
+def test_make_blank(s):
+    """A path with a blank, which libtool cannot do with, has a message."""
+    s.repo = os.path.join(s.dir, 'a blank')
+    out = make(s, 'install', ok=False)
+    expect('a directory without blanks' in out, 'no message')
 
 
 def test_base_hooks(s):
