@@ -165,6 +165,7 @@ class Switch:
                     'OVS_DPDKR_DIR': self.mem_dir}
         self.db_sock = 'unix:' + self.dir + '/db.sock'
         self.db = self.daemon = None
+        self.starts = 0
 
     def start_db(self):
         conf = self.dir + '/conf.db'
@@ -214,7 +215,11 @@ class Switch:
                                stderr=subprocess.DEVNULL)
             return not p.returncode
         wait_until(ready, timeout, 'ovs-vswitchd')
-        self.vsctl('init')
+        # Any change of the database: vsctl returns when the daemon has
+        # configured all the bridges.
+        self.starts += 1
+        self.vsctl('set', 'Open_vSwitch', '.',
+                   'external_ids:lab-starts=%d' % self.starts)
 
     def stop_daemon(self, cleanup=False, timeout=30):
         """Ends ovs-vswitchd in good order, with its ports if 'cleanup'."""

@@ -57,6 +57,9 @@ ALLOWED_LOG = [
     r'\|poll_loop\|.*wakeup due to',
     r'\|ovs_rcu.*\|WARN\|blocked \d+ ms waiting for',
     r'\|WARN\|Dropped \d+ log messages',
+    # Frames on their way while a port is removed or not yet there.
+    r'\|ofproto_dpif_(xlate|upcall)[^|]*\|WARN\|'
+    r'(received packet on unknown port|xlate_key failed)',
     r'\|dpif_netdev\|.*CPU usage',
     # There is no kernel datapath here, and no need for one.
     r"Generic Netlink family '[a-z_]+' does not exist",
