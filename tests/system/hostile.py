@@ -399,8 +399,12 @@ def _with_tool(lab, mode, *log, cuts=2):
 
 def test_tool_scribble(lab):
     """dpdkr-traffic hostile scribble"""
-    _with_tool(lab, 'scribble', r'v: peer \(pid \d+\) speaks version',
-               cuts=0)
+    victim = _with_tool(lab, 'scribble',
+                        r'v: peer \(pid \d+\) speaks version', cuts=0)
+    check(victim.cut_offs()
+          or victim.scene.counter('v', 'header_repaired')
+          or victim.scene.counter('v', 'peer_attached') > 2,
+          'the switch noticed nothing')
 
 
 def test_tool_bad_index(lab):
@@ -425,7 +429,9 @@ def test_tool_truncate(lab):
 
 def test_tool_unlink(lab):
     """dpdkr-traffic hostile unlink"""
-    _with_tool(lab, 'unlink', 'v: .* was removed by somebody else', cuts=0)
+    log = 'v: .* was removed by somebody else'
+    lab.expect_log(log, must=True)
+    _with_tool(lab, 'unlink', log, cuts=0)
 
 
 def test_tool_header(lab):
@@ -437,7 +443,10 @@ def test_tool_header(lab):
 
 def test_tool_epoch_flood(lab):
     """dpdkr-traffic hostile epoch-flood"""
-    _with_tool(lab, 'epoch-flood', cuts=0)
+    victim = _with_tool(lab, 'epoch-flood', cuts=0)
+    # Two without a flood.
+    check(victim.scene.counter('v', 'peer_attached') > 5,
+          'there was no flood')
 
 
 @options(driver=True, programs=['dpdk-testpmd'])
