@@ -19,6 +19,7 @@
 #include "netdev-provider.h"
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/token-bucket.h"
 #include "openvswitch/vlog.h"
 #include "ovs-rcu.h"
 #include "smap.h"
@@ -55,6 +56,20 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
 #define FILE_INTERVAL 1000
 #define RETRY_INTERVAL 5000
 
+/* A peer can come and go, be cut off and truncate its file as often as it
+ * likes.  Each change that is announced costs a transaction of the database,
+ * messages to the controllers and a revalidation of all the flows, and a new
+ * file even stops the threads of the datapath, at the expense of the other
+ * ports.  So the changes of a port are announced only every CHANGE_INTERVAL ms
+ * once there were CHANGE_BURST in a row, and files are made anew after
+ * REMAKE_MIN, twice that and so on up to REMAKE_MAX ms, from none again when
+ * one held for REMAKE_FORGIVE ms. */
+#define CHANGE_INTERVAL 1000
+#define CHANGE_BURST 60
+#define REMAKE_MIN 1000
+#define REMAKE_MAX 30000
+#define REMAKE_FORGIVE 60000
+
 /* How long after a change of the link it is announced once more, in ms. */
 #define REMINDER_INTERVAL 2000
 
@@ -82,7 +97,12 @@ struct netdev_dpdkr {
     /* State. */
     bool linked;                /* Carrier. */
     long long int carrier_resets;
-    long long int next_file_check; /* time_msec(). */
+    struct token_bucket changes; /* In ms, CHANGE_INTERVAL for each. */
+    bool changed;               /* There is a change to be announced... */
+    long long int next_change;  /* ...but not before time_msec() is this. */
+    long long int next_file_check; /* The same. */
+    long long int last_remake;  /* The same; LLONG_MIN for never. */
+    int remake_delay;           /* Of the last or next remake, in ms. */
     long long int next_reminder; /* The same; LLONG_MAX for none. */
     enum dpdkr_mem_status file_status; /* As last logged. */
     uint64_t n_memory_lost;     /* Times that the file was truncated. */
@@ -132,6 +152,8 @@ netdev_dpdkr_construct(struct netdev *netdev)
     smap_init(&dev->options);
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
+    token_bucket_init(&dev->changes, 1, CHANGE_BURST * CHANGE_INTERVAL);
+    dev->last_remake = LLONG_MIN;
     dev->next_reminder = LLONG_MAX;
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
@@ -428,8 +450,23 @@ exit:
 /* ## State ## */
 /* ## ----- ## */
 
+/* Decides how long after 'now' the file that was lost is made anew. */
+static void
+delay_remake(struct netdev_dpdkr *dev, long long int now)
+    OVS_REQUIRES(dev->mutex)
+{
+    if (dev->last_remake == LLONG_MIN
+        || now - dev->last_remake >= REMAKE_FORGIVE) {
+        dev->remake_delay = 0;
+    } else {
+        dev->remake_delay = MIN(MAX(2 * dev->remake_delay, REMAKE_MIN),
+                                REMAKE_MAX);
+    }
+    dev->next_file_check = now + dev->remake_delay;
+}
+
 /* Notices when the file behind 'dev' is truncated or removed, and replaces it:
- * at once if it is unusable, otherwise when the peer, which has it mapped, is
+ * soon if it is unusable, otherwise when the peer, which has it mapped, is
  * gone. */
 static void
 check_file(struct netdev_dpdkr *dev, long long int now)
@@ -447,11 +484,13 @@ check_file(struct netdev_dpdkr *dev, long long int now)
             break;
         case DPDKR_MEM_TRUNCATED:
             dev->n_memory_lost++;
+            delay_remake(dev, now);
             VLOG_ERR("%s: %s was truncated, making it anew; its peer has to "
                      "attach again", name, dev->port->mem->path);
             break;
         case DPDKR_MEM_GONE:
         case DPDKR_MEM_HIDDEN:
+            delay_remake(dev, now);
             VLOG_WARN("%s: %s was %s by somebody else; it will be made anew "
                       "when no peer is attached", name, dev->port->mem->path,
                       status == DPDKR_MEM_GONE ? "removed" : "replaced");
@@ -472,7 +511,37 @@ check_file(struct netdev_dpdkr *dev, long long int now)
         dev->next_file_check = now + RETRY_INTERVAL;
         free(why);
     } else {
+        dev->last_remake = now;
         netdev_request_reconfigure(&dev->up);
+    }
+}
+
+static void
+check_peer(struct netdev_dpdkr *dev, long long int now)
+    OVS_REQUIRES(dev->mutex)
+{
+    if (dpdkr_port_run(dev->port, now)
+        || dev->linked != dev->port->linked) {
+        dev->changed = true;
+    }
+    if (dev->changed && now >= dev->next_change) {
+        dev->changed = false;
+        if (dev->linked != dev->port->linked) {
+            dev->linked = dev->port->linked;
+            dev->carrier_resets++;
+        }
+        netdev_change_seq_changed(&dev->up);
+        dev->next_reminder = now + REMINDER_INTERVAL;
+        if (!token_bucket_withdraw(&dev->changes, CHANGE_INTERVAL)) {
+            dev->next_change = now + CHANGE_INTERVAL;
+        }
+    } else if (now >= dev->next_reminder) {
+        /* Whoever writes the state to the database skips what the database
+         * seems to have already, and misses that an earlier write of another
+         * value is on its way: when the link came up while the switch was
+         * starting, column link_state was left "down" for good. */
+        netdev_change_seq_changed(&dev->up);
+        dev->next_reminder = LLONG_MAX;
     }
 }
 
@@ -483,22 +552,7 @@ netdev_dpdkr_run__(struct netdev_dpdkr *dev, long long int now)
     if (!dev->port) {
         return;
     }
-    if (dpdkr_port_run(dev->port, now)
-        || dev->linked != dev->port->linked) {
-        if (dev->linked != dev->port->linked) {
-            dev->linked = dev->port->linked;
-            dev->carrier_resets++;
-        }
-        netdev_change_seq_changed(&dev->up);
-        dev->next_reminder = now + REMINDER_INTERVAL;
-    } else if (now >= dev->next_reminder) {
-        /* Whoever writes the state to the database skips what the database
-         * seems to have already, and misses that an earlier write of another
-         * value is on its way: when the link came up while the switch was
-         * starting, column link_state was left "down" for good. */
-        netdev_change_seq_changed(&dev->up);
-        dev->next_reminder = LLONG_MAX;
-    }
+    check_peer(dev, now);
     if (now >= dev->next_file_check) {
         check_file(dev, now);
         dev->next_file_check = MAX(dev->next_file_check,
