@@ -237,7 +237,8 @@ dpdkr_mem_fits(const struct dpdkr_mem *mem,
                const struct dpdkr_mem_config *config)
 {
     return (mem->path && !strcmp(mem->path, config->path)
-            && geometry_fits(&mem->g, config));
+            && geometry_fits(&mem->g, config)
+            && (!config->hugepages || huge_page_size(mem->fd)));
 }
 
 /* Looks at the file under 'config->path', if any.  Nothing of it is trusted:
@@ -328,7 +329,8 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
     if (!why && header.kind != DPDKR_KIND_PORT) {
         why = "not a port's memory";
     }
-    if (!why && !geometry_fits(&g, config)) {
+    if (!why && (!geometry_fits(&g, config)
+                 || (config->hugepages && !huge_page_size(fd)))) {
         why = "configured differently now";
     }
     if (why) {

@@ -665,6 +665,8 @@ netdev_dpdkr_update_flags(struct netdev *netdev, enum netdev_flags off,
     if (dev->flags != *old_flags) {
         if (dev->port && (dev->flags ^ *old_flags) & NETDEV_UP) {
             dpdkr_port_set_admin(dev->port, dev->flags & NETDEV_UP);
+            /* The limit is for what the peer does. */
+            dev->next_change = LLONG_MIN;
             netdev_dpdkr_run__(dev, time_msec());
         }
         netdev_change_seq_changed(netdev);

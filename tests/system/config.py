@@ -745,3 +745,9 @@ def test_huge_pages(lab):
     scene.delete('bad')
     scene.delete('p')
     check_equal(os.listdir(mount), [], 'files')
+    # Memory that is there already, of ordinary pages, will not do.
+    lab.expect_log(r'q: could not (configure dpdkr|set config)')
+    scene.add('q')
+    scene.set('q', 'options:hugepages=true', 'options:dir=' + s.mem_dir)
+    wait_until(lambda: 'is not on a hugetlbfs' in scene.error('q'),
+               what='error of q')
