@@ -25,6 +25,19 @@ def _make(tree, *args):
         raise subprocess.CalledProcessError(p.returncode, p.args)
 
 
+def _end_daemons(work):
+    """Ends what a group that failed has left running: daemons whose current
+    directory is in 'work'."""
+    work = os.path.realpath(work) + '/'
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if (os.readlink('/proc/%s/cwd' % pid) + '/').startswith(
+                    work + 'tests/testsuite.dir/'):
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+
+
 class Group:
     def __init__(self, number, file, line, title):
         self.number = number
@@ -91,6 +104,8 @@ class Suite:
             except BaseException:
                 os.killpg(process.pid, signal.SIGTERM)
                 raise
+            finally:
+                _end_daemons(work)
         return results
 
     def _lay_out(self, work):
