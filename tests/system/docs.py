@@ -21,7 +21,7 @@ import shutil
 import signal
 import subprocess
 
-from nfv.lab import run
+from nfv.lab import run, wait_until
 from nfv.testing import Skip, check, options
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -203,6 +203,18 @@ def test_hacking(lab):
     reader.run('hacking.rst')
 
 
+def _daemons(lab):
+    found = []
+    for path in glob.glob('/proc/[0-9]*/cmdline'):
+        try:
+            with open(path, 'rb') as f:
+                if lab.dir.encode() in f.read():
+                    found.append(path)
+        except OSError:
+            pass
+    return found
+
+
 @options(timeout=60)
 def test_install(lab):
     """The daemons are started and stopped by hand as install.rst says."""
@@ -222,3 +234,5 @@ def test_install(lab):
         for path in glob.glob(lab.dir + '/run/*.pid'):
             with open(path, encoding='utf-8') as f:
                 os.kill(int(f.read()), signal.SIGKILL)
+        # "exit" has its answer before the daemon has ended.
+        wait_until(lambda: not _daemons(lab), what='the daemons to end')
