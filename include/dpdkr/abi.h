@@ -13,7 +13,8 @@
  * between two sides.  This header is the only description of that memory.  It
  * is used unchanged by the switch (lib/netdev-dpdkr.c), by the DPDK driver
  * and by the client library (drivers/), and it depends on neither Open
- * vSwitch nor DPDK.  <dpdkr/ring.h> has the operations on it.
+ * vSwitch nor DPDK.  <dpdkr/link.h> is its second part, direct links, and
+ * <dpdkr/ring.h> has the operations on rings.
  *
  *     kind                side A              side B
  *     ------------------  ------------------  --------------------------
@@ -155,7 +156,7 @@
 /* A change of the major number breaks the other side; one of the minor number
  * only gives meaning to what was zero. */
 #define DPDKR_ABI_MAJOR 1
-#define DPDKR_ABI_MINOR 0
+#define DPDKR_ABI_MINOR 1           /* 1: direct links. */
 #define DPDKR_VERSION(MAJOR, MINOR) ((uint32_t) (MAJOR) << 16 | (MINOR))
 #define DPDKR_ABI_VERSION DPDKR_VERSION(DPDKR_ABI_MAJOR, DPDKR_ABI_MINOR)
 #define DPDKR_VERSION_MAJOR(VERSION) ((VERSION) >> 16)
@@ -199,6 +200,7 @@
 #define DPDKR_F_HEARTBEAT (1u << 0) /* Alive as long as 'heartbeat' moves,
                                      * not as long as the lock is held. */
 #define DPDKR_F_SLEEPS (1u << 1)    /* Its consumers may sleep on 'wake'. */
+#define DPDKR_F_LINKS (1u << 2)     /* Follows orders, <dpdkr/link.h>. */
 
 /* A side with DPDKR_F_HEARTBEAT moves 'heartbeat' this often, and is taken for
  * dead when it did not for DPDKR_DEAD_MS. */
@@ -209,7 +211,8 @@
 #define DPDKR_CUT_NONE 0
 #define DPDKR_CUT_INDEX 1           /* An index left the ring. */
 #define DPDKR_CUT_LENGTH 2          /* A frame longer than its slot. */
-#define DPDKR_CUT_FLAGS 3           /* An unknown descriptor flag. */
+#define DPDKR_CUT_FLAGS 3           /* An unknown descriptor flag, or a note
+                                     * where none can be. */
 #define DPDKR_CUT_MEMORY 4          /* The file was truncated. */
 #define DPDKR_CUT_HEADER 5          /* The header was overwritten. */
 #define DPDKR_CUT_N 6
@@ -267,13 +270,20 @@ DPDKR_STATIC_ASSERT(offsetof(struct dpdkr_header, side) == 128,
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_header) <= DPDKR_HEADER_BYTES,
                     "dpdkr_header must fit");
 
-/* A frame.  Read and written as one 64-bit word. */
+/* A frame, or a note.  Read and written as one 64-bit word. */
 struct dpdkr_desc {
     uint32_t len;               /* Bytes of the frame in the slot. */
-    uint16_t flags;             /* None is defined yet: zero. */
-    uint16_t pad;               /* Zero. */
+    uint16_t flags;             /* DPDKR_D_*. */
+    uint16_t pad;               /* Zero, but for notes. */
 };
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_desc) == 8, "dpdkr_desc layout");
+
+/* Bits in the 'flags' member of struct dpdkr_desc. */
+#define DPDKR_D_NOTE (1u << 0)      /* No frame, see <dpdkr/link.h>. */
+
+/* Descriptors that a sender with DPDKR_F_LINKS keeps free of frames in each of
+ * its rings. */
+#define DPDKR_RESERVED 1
 
 /* Control block of one ring.  The lines are sorted by who writes them.
  *

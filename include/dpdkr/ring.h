@@ -60,6 +60,8 @@ struct dpdkr_producer {
     uint32_t prod;              /* Own index. */
     uint32_t cons;              /* Other's, as last seen. */
     uint32_t broken;            /* DPDKR_CUT_*, 0 while all is well. */
+    uint32_t limit;             /* Frames that may wait: ring_size, less
+                                 * DPDKR_RESERVED if there can be notes. */
     bool consumer_sleeps;       /* Other side has DPDKR_F_SLEEPS. */
 
     /* Own counters, see struct dpdkr_ring. */
@@ -71,6 +73,8 @@ struct dpdkr_consumer {
     uint32_t cons;              /* Own index. */
     uint32_t prod;              /* Other's, as last seen. */
     uint32_t broken;            /* DPDKR_CUT_*, 0 while all is well. */
+    bool takes_notes;           /* Other side may write notes. */
+    bool at_note;               /* The next descriptor is one. */
 
     /* Own counters.  Only the last two are in shared memory. */
     uint64_t packets, bytes, runts, skipped;
@@ -112,6 +116,7 @@ dpdkr_producer_init(struct dpdkr_producer *p, void *base,
     memset(p, 0, sizeof *p);
     dpdkr_ring_view_init(&p->r, base, g, ring);
     p->broken = DPDKR_CUT_INDEX;
+    p->limit = g->ring_size;
     p->cons = p->prod - g->ring_size;
 }
 
@@ -185,31 +190,45 @@ dpdkr_producer_start_empty(struct dpdkr_producer *p)
     dpdkr_producer_start(p);
 }
 
+/* Refreshes 'cons' of 'p' from shared memory.  Returns false if it contradicts
+ * what was there before. */
+static inline bool
+dpdkr_producer_refresh__(struct dpdkr_producer *p)
+{
+    /* Partner: dpdkr_consumer_release(). */
+    uint32_t cons = __atomic_load_n(&p->r.ctl->cons, __ATOMIC_ACQUIRE);
+
+    if (DPDKR_UNLIKELY(p->broken)) {
+        return false;
+    }
+    /* The consumer can have moved from where it was towards 'prod' only;
+     * anything else would let frames be overwritten that wait. */
+    if (DPDKR_UNLIKELY(cons - p->cons > p->prod - p->cons)) {
+        p->broken = DPDKR_CUT_INDEX;
+        p->cons = p->prod - (p->r.mask + 1);
+        return false;
+    }
+    p->cons = cons;
+    return true;
+}
+
 /* Returns for how many frames the ring has room, at most 'want'. */
 static inline uint32_t
 dpdkr_producer_room(struct dpdkr_producer *p, uint32_t want)
 {
     uint32_t used = p->prod - p->cons;
-    uint32_t room = p->r.mask + 1 - used;
 
-    if (DPDKR_UNLIKELY(room < want)) {
-        /* Partner: dpdkr_consumer_release(). */
-        uint32_t cons = __atomic_load_n(&p->r.ctl->cons, __ATOMIC_ACQUIRE);
-
-        if (DPDKR_UNLIKELY(p->broken)) {
+    if (DPDKR_UNLIKELY(used + want > p->limit)) {
+        if (!dpdkr_producer_refresh__(p)) {
             return 0;
         }
-        /* The consumer can have moved from where it was towards 'prod' only;
-         * anything else would let frames be overwritten that wait. */
-        if (DPDKR_UNLIKELY(cons - p->cons > used)) {
-            p->broken = DPDKR_CUT_INDEX;
-            p->cons = p->prod - (p->r.mask + 1);
+        used = p->prod - p->cons;
+        if (DPDKR_UNLIKELY(used >= p->limit)) {
             return 0;
         }
-        p->cons = cons;
-        room = p->r.mask + 1 - (p->prod - cons);
+        return p->limit - used < want ? p->limit - used : want;
     }
-    return room < want ? room : want;
+    return want;
 }
 
 /* The slot 'i' frames behind the last one published, for 'i' below what
@@ -283,6 +302,32 @@ dpdkr_producer_publish(struct dpdkr_producer *p, uint32_t n)
 #endif
 }
 
+/* Publishes a note (<dpdkr/link.h>) behind what was published before.  Returns
+ * false if there is no room for it. */
+static inline bool
+dpdkr_producer_note(struct dpdkr_producer *p, uint32_t number, uint16_t pad)
+{
+    union {
+        struct dpdkr_desc desc;
+        uint64_t word;
+    } u = { .desc = { .len = number, .flags = DPDKR_D_NOTE, .pad = pad } };
+
+    if (p->prod - p->cons > p->r.mask
+        && (!dpdkr_producer_refresh__(p) || p->prod - p->cons > p->r.mask)) {
+        return false;
+    }
+    __atomic_store_n((uint64_t *) (void *) &p->r.descs[p->prod & p->r.mask],
+                     u.word, __ATOMIC_RELAXED);
+    p->prod++;
+    dpdkr_producer_publish__(p);
+#ifdef __linux__
+    if (p->consumer_sleeps) {
+        dpdkr_producer_wake(p);
+    }
+#endif
+    return true;
+}
+
 /* Counts frames that were not sent. */
 static inline void
 dpdkr_producer_count_drops(struct dpdkr_producer *p, uint64_t full,
@@ -345,6 +390,7 @@ dpdkr_consumer_start(struct dpdkr_consumer *c, bool skip)
     }
     c->prod = prod;
     c->broken = DPDKR_CUT_NONE;
+    c->at_note = false;
     __atomic_store_n(&c->r.ctl->cons_runts, c->runts, __ATOMIC_RELAXED);
     __atomic_store_n(&c->r.ctl->cons_skipped, c->skipped, __ATOMIC_RELAXED);
     dpdkr_consumer_publish__(c);
@@ -383,11 +429,26 @@ dpdkr_consumer_prefetch(const struct dpdkr_consumer *c, uint32_t i)
     __builtin_prefetch(dpdkr_slot(&c->r, c->cons + i), 0, 3);
 }
 
+/* The inner half of dpdkr_consumer_frame() for a descriptor that is no
+ * frame's. */
+static inline void
+dpdkr_consumer_no_frame__(struct dpdkr_consumer *c, struct dpdkr_desc desc)
+{
+    if (desc.flags == DPDKR_D_NOTE && c->takes_notes) {
+        c->at_note = true;
+    } else if (desc.flags || desc.pad) {
+        c->broken = DPDKR_CUT_FLAGS;
+    } else {
+        c->broken = DPDKR_CUT_LENGTH;
+    }
+}
+
 /* Returns frame 'i', for 'i' below what dpdkr_consumer_avail() returned, and
  * stores its length, 0 to the slot size, into '*len'.
  *
- * Returns NULL if the descriptor is broken, then 'c' is.  Release the frames
- * before it and stop. */
+ * Returns NULL if there is no frame: the descriptor is a note, then 'at_note'
+ * is set, or is broken, then 'c' is.  Release the frames before it and
+ * stop. */
 static inline const uint8_t *
 dpdkr_consumer_frame(struct dpdkr_consumer *c, uint32_t i, uint32_t *len)
 {
@@ -401,13 +462,43 @@ dpdkr_consumer_frame(struct dpdkr_consumer *c, uint32_t i, uint32_t *len)
                              __ATOMIC_RELAXED);
     if (DPDKR_UNLIKELY(u.desc.len > c->r.slot_size
                        || u.desc.flags || u.desc.pad)) {
-        c->broken = (u.desc.len > c->r.slot_size
-                     ? DPDKR_CUT_LENGTH : DPDKR_CUT_FLAGS);
+        dpdkr_consumer_no_frame__(c, u.desc);
         *len = 0;
         return NULL;
     }
     *len = u.desc.len;
     return dpdkr_slot(&c->r, c->cons + i);
+}
+
+/* If the next descriptor is a note, which 'at_note' says, takes it, stores its
+ * contents into '*number' and '*pad', and returns true.  The slot goes back to
+ * the producer with the next dpdkr_consumer_release(), if only of 0 frames.
+ *
+ * To be called when all frames before it have been released. */
+static inline bool
+dpdkr_consumer_note(struct dpdkr_consumer *c, uint32_t *number, uint16_t *pad)
+{
+    union {
+        struct dpdkr_desc desc;
+        uint64_t word;
+    } u;
+
+    if (!c->at_note) {
+        return false;
+    }
+    c->at_note = false;
+    u.word = __atomic_load_n((uint64_t *) (void *) &c->r.descs[c->cons
+                                                               & c->r.mask],
+                             __ATOMIC_RELAXED);
+    if (u.desc.flags != DPDKR_D_NOTE) {
+        /* It was one a moment ago. */
+        c->broken = DPDKR_CUT_FLAGS;
+        return false;
+    }
+    *number = u.desc.len;
+    *pad = u.desc.pad;
+    c->cons++;
+    return true;
 }
 
 /* Gives the slots of the first 'n' frames back to the producer. */

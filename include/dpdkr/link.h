@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#ifndef DPDKR_LINK_H
+#define DPDKR_LINK_H 1
+
+/* Direct links: the second part of the dpdkr memory format
+ * =========================================================
+ *
+ * What
+ * ----
+ *
+ * When all that the peer of port S sends goes to the peer of port R anyway,
+ * the switch can have it go there directly: through a "link", a memory of kind
+ * DPDKR_KIND_LINK that both peers map and that the switch only watches.  Each
+ * direction is handed over to the link, and back to the ports, by itself and
+ * for each queue by itself, while frames flow.
+ *
+ * Ring 2q of a link carries what side A's peer sends on its queue q, ring
+ * 2q + 1 the same for side B.  Rings work as in a port (<dpdkr/abi.h>).
+ *
+ * What this part of the format promises, for each transmit queue of a peer:
+ * each frame that the peer put into a ring is received once, and in the order
+ * in which it was put there, however often the queue is handed over.  Nobody
+ * waits busily for anybody.
+ *
+ *
+ * Notes
+ * -----
+ *
+ * The switch-over happens in band.  A "note" is a descriptor with flag
+ * DPDKR_D_NOTE and no frame.  It means that what comes next from that sender's
+ * queue is in another ring.  'len' is the number of the handover, 'pad' says
+ * which link and queue (DPDKR_NOTE_*) where that is not clear from the ring.
+ *
+ * A sender keeps one descriptor of each ring free for a note (DPDKR_RESERVED),
+ * so that a note never waits for room in the sender's rings; there is never
+ * more than one of its notes in a ring.
+ *
+ * Handovers of what the peer of one port sends are numbered: odd numbers go to
+ * a link, the even number after one goes back to the ports.
+ *
+ *
+ * Control
+ * -------
+ *
+ * In the header page of the memory of each *port*, at DPDKR_CONTROL_OFFSET,
+ * there is a struct dpdkr_control: the switch writes the orders, the peer the
+ * answers.  A peer that follows orders sets DPDKR_F_LINKS.
+ *
+ * The switch offers links in DPDKR_MAX_LINKS entries.  An entry names a file
+ * in the directory of the port's own file.  (Control thread of the peer.)
+ *
+ *     'offer.seq' has changed:
+ *       - forget the link that the entry held before, if any: no queue may
+ *         use it any more, then unmap it;
+ *       - if 'offer.file' is empty, answer DPDKR_LINK_NONE;
+ *       - otherwise map the file, check id, kind and geometry, and answer
+ *         DPDKR_LINK_MAPPED, or DPDKR_LINK_FAILED;
+ *     answer means: 'answer.status', then 'answer.seq' := 'offer.seq'.
+ *
+ * Whenever something other than 'tx_order' changes, 'seq' does, so that the
+ * peer's queue threads, which look at that cache line at each burst, can tell
+ * its control thread.
+ *
+ *
+ * Handover to the link, number n (odd)
+ * ------------------------------------
+ *
+ * Steps carry the names that the Promela model (tests/models/handover.pml) and
+ * the code use.
+ *
+ * Switch, thread that controls:
+ *
+ *     A1  Both peers have answered DPDKR_LINK_MAPPED.  No queue of S still has
+ *         a note of an earlier handover under way ('applied' odd, note not yet
+ *         taken).  'tx_order' := {n, entry}.
+ *
+ * Sender, queue q, at the start of a burst:
+ *
+ *     S1  'tx_order' differs from what the queue follows.  'applied[q]' := n;
+ *         full barrier; is 'tx_order' still that?  Otherwise again.  (Partner:
+ *         the full barrier between the switch's store of 'tx_order' and its
+ *         look at 'applied'.  Either the switch sees that q follows n, or q
+ *         sees the newer order and never uses n.)
+ *     S2  Publish note n in the port's ring q.
+ *     S3  From now on produce in ring q of the link, and nothing in the
+ *         port's.
+ *
+ * Switch, thread that polls queue q of S:
+ *
+ *     W1  Reads the note behind all earlier frames.  Takes nothing more from
+ *         the queue.
+ *     W2  Once all earlier frames are in R's rings (they have left the output
+ *         batches of this thread), and there is room: publishes a note
+ *         {n, entry at R, q} in each receive ring of R, since earlier frames
+ *         may be in any of them.  The gate of q is closed: nothing is taken
+ *         from the queue.
+ *
+ * Receiver:
+ *
+ *     R1  Reads the note in each of its rings.  With the last, the ring of the
+ *         link becomes active: it is read by the receive queue q % n_rxq.  The
+ *         port's rings are read as before, for what others send.
+ *
+ *
+ * Handover back, number n + 1
+ * ---------------------------
+ *
+ *     A2  Switch: 'tx_order' := {n + 1, -}.
+ *     S4  Sender, queue q, which follows n: S1 with n + 1.  Publishes note
+ *         n + 1 in ring q of the link.
+ *     S5  From now on it produces in the port's ring q.  (If the order is a
+ *         newer odd one by now, S2 follows at once.)
+ *     R2  Receiver reads note n + 1 behind all frames.  The ring becomes
+ *         inactive, 'rx_done[q]' of the entry := n + 1.
+ *     W3  Switch, the thread that polls queue q: sees that.  The gate opens.
+ *
+ * A queue that sends nothing in the meantime takes none of these steps: an
+ * order is carried out with the next frame.  Its gate stays closed, behind
+ * which there is nothing.
+ *
+ *
+ * Withdrawal
+ * ----------
+ *
+ * A link is given up once both directions are back, first at the sender, then
+ * at the receiver:
+ *
+ *     A3  Switch: withdraws the offer from S, waits for the answer.  Queues
+ *         that still followed the link, idle ones, go on in the port without a
+ *         note (in their next burst).
+ *     A4  Sets 'rx_drain' in the offer to R to the number: the sender has left
+ *         for good.  R treats an empty ring of that link that is active as if
+ *         the note stood there (R2).
+ *     A5  Withdraws the offer from R, waits for the answer.
+ *
+ * The same is done when S is gone.  When R is gone, or does not answer in
+ * DPDKR_LINK_PATIENCE_MS, A5 comes without waiting, then A3; what was left in
+ * the link is lost, and counted.  A receiver that sees its offer withdrawn
+ * does not read that link any more.
+ *
+ * If a note cannot complete R1 (a program that does not poll one of its
+ * queues), the switch sets 'rx_force' of the offer to the number after the
+ * same time: the receiver activates the ring without waiting for the rest.
+ *
+ *
+ * Trust
+ * -----
+ *
+ * The switch believes nothing of the answers that matters to anybody but the
+ * peer that gave them.  It reads no frame of a link, only the counters, which
+ * may only grow.  The peers trust the switch, but not each other: for a link
+ * as for a port, whatever the far side writes, <dpdkr/ring.h> stays in bounds.
+ * A peer that finds a link broken answers DPDKR_LINK_BROKEN. */
+
+#include <dpdkr/abi.h>
+
+/* Entries for links of one port. */
+#define DPDKR_MAX_LINKS 4
+
+/* How long the switch waits for a peer that is alive. */
+#define DPDKR_LINK_PATIENCE_MS 1000
+
+/* Values for the 'status' member of struct dpdkr_link_answer. */
+#define DPDKR_LINK_NONE 0
+#define DPDKR_LINK_MAPPED 1
+#define DPDKR_LINK_FAILED 2         /* 'error' says why. */
+#define DPDKR_LINK_BROKEN 3         /* 'error' is a DPDKR_CUT_*. */
+
+/* An order for the transmit queues.  Read and written as one 64-bit word. */
+struct dpdkr_order {
+    uint32_t number;            /* Of the handover; odd: to link 'link'. */
+    uint32_t link;              /* Index into 'offer'; 0 if 'number' is even. */
+};
+DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_order) == 8, "dpdkr_order layout");
+
+/* Written by the switch.  'seq' is stored last. */
+struct dpdkr_link_offer {
+    uint32_t seq;               /* Changes with each offer; 0 before the
+                                 * first. */
+    uint32_t side;              /* DPDKR_SIDE_* of this peer in the link. */
+    uint8_t id[16];             /* Of the link's memory. */
+    uint32_t max_frame;         /* Longest frame that the peer may send, from
+                                 * the MTU. */
+    uint32_t rx_drain;          /* See "Withdrawal". */
+    uint32_t rx_force;
+    uint32_t pad0[7];
+    char file[64];              /* Name in the directory of the port's file,
+                                 * null-terminated; empty: withdrawn. */
+};
+DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_link_offer) == 128, "offer layout");
+
+/* Written by the peer. */
+struct dpdkr_link_answer {
+    uint32_t seq;               /* Of the offer that this is the answer to. */
+    uint32_t status;            /* DPDKR_LINK_*. */
+    uint32_t error;             /* errno value or DPDKR_CUT_*. */
+    uint32_t pad0[13];
+    uint32_t rx_done[DPDKR_MAX_QUEUES]; /* By ring: last note taken (R2). */
+};
+DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_link_answer) == 320, "answer layout");
+
+struct dpdkr_control {
+    /* Switch.  The first line is looked at by each burst, and hardly ever
+     * written. */
+    struct dpdkr_order tx_order;
+    uint32_t seq;               /* Changes with anything below. */
+    uint32_t pad0[13];
+    struct dpdkr_link_offer offer[DPDKR_MAX_LINKS];
+
+    /* Peer. */
+    struct dpdkr_link_answer answer[DPDKR_MAX_LINKS];
+    uint32_t applied[DPDKR_MAX_QUEUES]; /* By transmit queue: S1. */
+};
+#define DPDKR_CONTROL_OFFSET 1024
+DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_header) <= DPDKR_CONTROL_OFFSET,
+                    "control must not overlap");
+DPDKR_STATIC_ASSERT(DPDKR_CONTROL_OFFSET + sizeof(struct dpdkr_control)
+                    <= DPDKR_HEADER_BYTES, "control must fit");
+
+/* The 'pad' member of a note's descriptor. */
+#define DPDKR_NOTE_PAD(ENTRY, QUEUE) ((uint16_t) ((ENTRY) << 8 | (QUEUE)))
+#define DPDKR_NOTE_ENTRY(PAD) ((PAD) >> 8)
+#define DPDKR_NOTE_QUEUE(PAD) ((PAD) & 0xff)
+
+/* The control area of the port memory at 'base'. */
+static inline struct dpdkr_control *
+dpdkr_control(void *base)
+{
+    return (struct dpdkr_control *) (void *) ((uint8_t *) base
+                                              + DPDKR_CONTROL_OFFSET);
+}
+
+static inline struct dpdkr_order
+dpdkr_order_load(const struct dpdkr_order *p)
+{
+    union {
+        struct dpdkr_order order;
+        uint64_t word;
+    } u;
+
+    u.word = __atomic_load_n((const uint64_t *) (const void *) p,
+                             __ATOMIC_ACQUIRE);
+    return u.order;
+}
+
+static inline void
+dpdkr_order_store(struct dpdkr_order *p, uint32_t number, uint32_t link)
+{
+    union {
+        struct dpdkr_order order;
+        uint64_t word;
+    } u = { .order = { .number = number, .link = link } };
+
+    __atomic_store_n((uint64_t *) (void *) p, u.word, __ATOMIC_RELEASE);
+}
+
+#endif /* dpdkr/link.h */
