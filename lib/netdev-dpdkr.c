@@ -15,11 +15,11 @@
 #include "dpdkr-mem.h"
 #include "dpdkr-packet.h"
 #include "dpdkr-port.h"
+#include "dpdkr-watch.h"
 #include "hash.h"
 #include "netdev-provider.h"
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
-#include "openvswitch/token-bucket.h"
 #include "openvswitch/vlog.h"
 #include "ovs-rcu.h"
 #include "smap.h"
@@ -42,6 +42,7 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
  *   - dpdkr-mem.c: the file behind the memory; dpdkr-guard.c keeps a truncated
  *     one from killing the process.
  *   - dpdkr-port.c: the rings and the peer.
+ *   - dpdkr-watch.c: when a change is announced and a lost file made anew.
  *   - dpdkr-limits.c: policing and QoS, with the policers of dpdkr-police.c.
  *   - dpdkr-packet.c, dpdkr-offload.c: what a packet needs on its way.
  *
@@ -50,28 +51,8 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
  * reaches the user; reconfigure(), with the datapath's threads kept out, puts
  * it in place of the one in use. */
 
-/* How often run() looks at the peers and at the files, in ms, and how long it
- * waits after it could not replace a file. */
+/* How often run() looks at the peers, in ms. */
 #define PEER_INTERVAL 50
-#define FILE_INTERVAL 1000
-#define RETRY_INTERVAL 5000
-
-/* A peer can come and go, be cut off and truncate its file as often as it
- * likes.  Each change that is announced costs a transaction of the database,
- * messages to the controllers and a revalidation of all the flows, and a new
- * file even stops the threads of the datapath, at the expense of the other
- * ports.  So the changes of a port are announced only every CHANGE_INTERVAL ms
- * once there were CHANGE_BURST in a row, and files are made anew after
- * REMAKE_MIN, twice that and so on up to REMAKE_MAX ms, from none again when
- * one held for REMAKE_FORGIVE ms. */
-#define CHANGE_INTERVAL 1000
-#define CHANGE_BURST 60
-#define REMAKE_MIN 1000
-#define REMAKE_MAX 30000
-#define REMAKE_FORGIVE 60000
-
-/* How long after a change of the link it is announced once more, in ms. */
-#define REMINDER_INTERVAL 2000
 
 struct netdev_dpdkr {
     struct netdev up;
@@ -95,17 +76,7 @@ struct netdev_dpdkr {
     struct eth_addr hwaddr;
 
     /* State. */
-    bool linked;                /* Carrier. */
-    long long int carrier_resets;
-    struct token_bucket changes; /* In ms, CHANGE_INTERVAL for each. */
-    bool changed;               /* There is a change to be announced... */
-    long long int next_change;  /* ...but not before time_msec() is this. */
-    long long int next_file_check; /* The same. */
-    long long int last_remake;  /* The same; LLONG_MIN for never. */
-    int remake_delay;           /* Of the last or next remake, in ms. */
-    long long int next_reminder; /* The same; LLONG_MAX for none. */
-    enum dpdkr_mem_status file_status; /* As last logged. */
-    uint64_t n_memory_lost;     /* Times that the file was truncated. */
+    struct dpdkr_watch watch;
     struct dpdkr_port_stats old_stats; /* Of earlier memories. */
     struct dpdkr_port_events old_events;
 };
@@ -152,9 +123,7 @@ netdev_dpdkr_construct(struct netdev *netdev)
     smap_init(&dev->options);
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
-    token_bucket_init(&dev->changes, 1, CHANGE_BURST * CHANGE_INTERVAL);
-    dev->last_remake = LLONG_MIN;
-    dev->next_reminder = LLONG_MAX;
+    dpdkr_watch_init(&dev->watch);
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
 
@@ -209,7 +178,7 @@ open_memory(struct netdev_dpdkr *dev, char **errp)
     OVS_REQUIRES(dev->mutex)
 {
     const struct dpdkr_mem *current = dev->port ? dev->port->mem : NULL;
-    bool usable = current && dev->file_status != DPDKR_MEM_TRUNCATED;
+    bool usable = current && dev->watch.file_status != DPDKR_MEM_TRUNCATED;
     struct dpdkr_mem *next;
     int error;
 
@@ -433,7 +402,7 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
                                       address_from_id(dev->next, DPDKR_SIDE_B),
                                       dev->mtu, dev->flags & NETDEV_UP);
         dev->next = NULL;
-        dev->file_status = DPDKR_MEM_OK;
+        dpdkr_watch_renew(&dev->watch);
         netdev_dpdkr_run__(dev, time_msec());
         netdev_change_seq_changed(netdev);
     }
@@ -450,113 +419,45 @@ exit:
 /* ## State ## */
 /* ## ----- ## */
 
-/* Decides how long after 'now' the file that was lost is made anew. */
+/* Makes the memory for the next reconfigure(), in place of the one in use,
+ * whose file is lost. */
 static void
-delay_remake(struct netdev_dpdkr *dev, long long int now)
-    OVS_REQUIRES(dev->mutex)
-{
-    if (dev->last_remake == LLONG_MIN
-        || now - dev->last_remake >= REMAKE_FORGIVE) {
-        dev->remake_delay = 0;
-    } else {
-        dev->remake_delay = MIN(MAX(2 * dev->remake_delay, REMAKE_MIN),
-                                REMAKE_MAX);
-    }
-    dev->next_file_check = now + dev->remake_delay;
-}
-
-/* Notices when the file behind 'dev' is truncated or removed, and replaces it:
- * soon if it is unusable, otherwise when the peer, which has it mapped, is
- * gone. */
-static void
-check_file(struct netdev_dpdkr *dev, long long int now)
+remake_memory(struct netdev_dpdkr *dev, long long int now)
     OVS_REQUIRES(dev->mutex)
 {
     const char *name = netdev_get_name(&dev->up);
-    enum dpdkr_mem_status status;
-    char *why = NULL;
-
-    status = dpdkr_mem_check(dev->port->mem);
-    if (status != dev->file_status) {
-        dev->file_status = status;
-        switch (status) {
-        case DPDKR_MEM_OK:
-            break;
-        case DPDKR_MEM_TRUNCATED:
-            dev->n_memory_lost++;
-            delay_remake(dev, now);
-            VLOG_ERR("%s: %s was truncated, making it anew; its peer has to "
-                     "attach again", name, dev->port->mem->path);
-            break;
-        case DPDKR_MEM_GONE:
-        case DPDKR_MEM_HIDDEN:
-            delay_remake(dev, now);
-            VLOG_WARN("%s: %s was %s by somebody else; it will be made anew "
-                      "when no peer is attached", name, dev->port->mem->path,
-                      status == DPDKR_MEM_GONE ? "removed" : "replaced");
-            break;
-        }
-    }
-    if (status == DPDKR_MEM_OK || dev->next
-        || (status != DPDKR_MEM_TRUNCATED && dev->port->alive)
-        || now < dev->next_file_check) {
-        return;
-    }
-
     const struct dpdkr_mem *replaces
-        = status == DPDKR_MEM_TRUNCATED ? dev->port->mem : NULL;
-    if (dpdkr_mem_open(&dev->conf, name, replaces, &dev->next, &why)) {
+        = (dev->watch.file_status == DPDKR_MEM_TRUNCATED ? dev->port->mem
+           : NULL);
+    char *why = NULL;
+    int error;
+
+    error = dpdkr_mem_open(&dev->conf, name, replaces, &dev->next, &why);
+    if (error) {
         VLOG_WARN_RL(&rl, "%s: could not make memory anew, trying again in %d "
-                     "seconds (%s)", name, RETRY_INTERVAL / 1000, why);
-        dev->next_file_check = now + RETRY_INTERVAL;
+                     "seconds (%s)", name, DPDKR_WATCH_RETRY / 1000, why);
         free(why);
     } else {
-        dev->last_remake = now;
         netdev_request_reconfigure(&dev->up);
     }
-}
-
-static void
-check_peer(struct netdev_dpdkr *dev, long long int now)
-    OVS_REQUIRES(dev->mutex)
-{
-    if (dpdkr_port_run(dev->port, now)
-        || dev->linked != dev->port->linked) {
-        dev->changed = true;
-    }
-    if (dev->changed && now >= dev->next_change) {
-        dev->changed = false;
-        if (dev->linked != dev->port->linked) {
-            dev->linked = dev->port->linked;
-            dev->carrier_resets++;
-        }
-        netdev_change_seq_changed(&dev->up);
-        dev->next_reminder = now + REMINDER_INTERVAL;
-        if (!token_bucket_withdraw(&dev->changes, CHANGE_INTERVAL)) {
-            dev->next_change = now + CHANGE_INTERVAL;
-        }
-    } else if (now >= dev->next_reminder) {
-        /* Whoever writes the state to the database skips what the database
-         * seems to have already, and misses that an earlier write of another
-         * value is on its way: when the link came up while the switch was
-         * starting, column link_state was left "down" for good. */
-        netdev_change_seq_changed(&dev->up);
-        dev->next_reminder = LLONG_MAX;
-    }
+    dpdkr_watch_remade(&dev->watch, !error, now);
 }
 
 static void
 netdev_dpdkr_run__(struct netdev_dpdkr *dev, long long int now)
     OVS_REQUIRES(dev->mutex)
 {
+    unsigned int todo;
+
     if (!dev->port) {
         return;
     }
-    check_peer(dev, now);
-    if (now >= dev->next_file_check) {
-        check_file(dev, now);
-        dev->next_file_check = MAX(dev->next_file_check,
-                                   now + FILE_INTERVAL);
+    todo = dpdkr_watch_run(&dev->watch, dev->port, now);
+    if (todo & DPDKR_WATCH_REMAKE && !dev->next) {
+        remake_memory(dev, now);
+    }
+    if (todo & DPDKR_WATCH_ANNOUNCE) {
+        netdev_change_seq_changed(&dev->up);
     }
 }
 
@@ -632,7 +533,7 @@ netdev_dpdkr_get_carrier(const struct netdev *netdev, bool *carrier)
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
 
     ovs_mutex_lock(&dev->mutex);
-    *carrier = dev->linked;
+    *carrier = dev->watch.linked;
     ovs_mutex_unlock(&dev->mutex);
     return 0;
 }
@@ -643,7 +544,7 @@ netdev_dpdkr_get_carrier_resets(const struct netdev *netdev)
     struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
 
     ovs_mutex_lock(&dev->mutex);
-    long long int n = dev->carrier_resets;
+    long long int n = dev->watch.carrier_resets;
     ovs_mutex_unlock(&dev->mutex);
 
     return n;
@@ -665,8 +566,7 @@ netdev_dpdkr_update_flags(struct netdev *netdev, enum netdev_flags off,
     if (dev->flags != *old_flags) {
         if (dev->port && (dev->flags ^ *old_flags) & NETDEV_UP) {
             dpdkr_port_set_admin(dev->port, dev->flags & NETDEV_UP);
-            /* The limit is for what the peer does. */
-            dev->next_change = LLONG_MIN;
+            dpdkr_watch_expedite(&dev->watch);
             netdev_dpdkr_run__(dev, time_msec());
         }
         netdev_change_seq_changed(netdev);
@@ -794,7 +694,7 @@ netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
 
     ovs_mutex_lock(&dev->mutex);
     get_totals(dev, &s, &e);
-    cut_off = dev->n_memory_lost;
+    cut_off = dev->watch.n_memory_lost;
     ovs_mutex_unlock(&dev->mutex);
 
     for (size_t i = 0; i < DPDKR_CUT_N; i++) {

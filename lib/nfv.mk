@@ -20,5 +20,7 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-police.h \
 	lib/dpdkr-port.c \
 	lib/dpdkr-port.h \
+	lib/dpdkr-watch.c \
+	lib/dpdkr-watch.h \
 	lib/netdev-dpdkr.c \
 	lib/netdev-dpdkr.h
