@@ -24,8 +24,8 @@
  *     and came back in between was never down for anybody else.  What the
  *     administrator of the switch does is not limited.
  *
- *   - A file that is lost is made anew at once the first time, then after 1, 2,
- *     4 and so on up to 30 seconds.  The first time comes again when a file
+ *   - A file that is lost is made anew at once the first time, then after 1,
+ *     2, 4 and so on up to 30 seconds.  The first time comes again when a file
  *     held for 60 seconds.
  *
  *

@@ -15,6 +15,7 @@
 #include "dpdkr-mem.h"
 #include "dpdkr-packet.h"
 #include "dpdkr-port.h"
+#include "dpdkr-report.h"
 #include "dpdkr-watch.h"
 #include "hash.h"
 #include "netdev-provider.h"
@@ -36,13 +37,14 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
  *
  * A poll-mode port over shared memory.  The files of this room:
  *
- *   - netdev-dpdkr.c: configuration, state and statistics, as the netdev layer
- *     wants them.
+ *   - netdev-dpdkr.c: life cycle and configuration, and what else the netdev
+ *     layer wants.
  *   - dpdkr-config.c: the options of the Interface.
  *   - dpdkr-mem.c: the file behind the memory; dpdkr-guard.c keeps a truncated
  *     one from killing the process.
  *   - dpdkr-port.c: the rings and the peer.
  *   - dpdkr-watch.c: when a change is announced and a lost file made anew.
+ *   - dpdkr-report.c: status and statistics.
  *   - dpdkr-limits.c: policing and QoS, with the policers of dpdkr-police.c.
  *   - dpdkr-packet.c, dpdkr-offload.c: what a packet needs on its way.
  *
@@ -77,8 +79,7 @@ struct netdev_dpdkr {
 
     /* State. */
     struct dpdkr_watch watch;
-    struct dpdkr_port_stats old_stats; /* Of earlier memories. */
-    struct dpdkr_port_events old_events;
+    struct dpdkr_totals old;    /* What was counted on earlier memories. */
 };
 
 static struct ovs_mutex dpdkr_list_mutex = OVS_MUTEX_INITIALIZER;
@@ -392,11 +393,8 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
         }
     }
     if (dev->next) {
-        if (dev->port) {
-            dpdkr_port_add_stats(dev->port, &dev->old_stats);
-            dpdkr_port_add_events(dev->port, &dev->old_events);
-            dpdkr_port_destroy(dev->port, true);
-        }
+        dpdkr_report_add_port(&dev->old, dev->port);
+        dpdkr_port_destroy(dev->port, true);
         dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
         dev->port = dpdkr_port_create(dev->next, netdev_get_name(netdev),
                                       address_from_id(dev->next, DPDKR_SIDE_B),
@@ -575,17 +573,6 @@ netdev_dpdkr_update_flags(struct netdev *netdev, enum netdev_flags off,
     return 0;
 }
 
-static const char *
-peer_state(const struct dpdkr_port *port)
-{
-    return (port->linked ? "attached"
-            : !port->alive ? "none"
-            : port->cut_epoch && port->cut_epoch == port->own.ack ? "cut off"
-            : !port->admin_up ? "port is down"
-            : port->events.refused && !port->own.ack ? "refused"
-            : "attaching");
-}
-
 static int
 netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
 {
@@ -593,90 +580,32 @@ netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
 
     ovs_mutex_lock(&dev->mutex);
     if (dev->port) {
-        const struct dpdkr_port *port = dev->port;
-        const struct dpdkr_mem *mem = port->mem;
-        const struct dpdkr_geometry *g = &mem->g;
-        uint32_t n;
-
-        smap_add(args, "driver_name", "dpdkr");
-        smap_add_format(args, "abi_version", "%d.%d",
-                        DPDKR_ABI_MAJOR, DPDKR_ABI_MINOR);
-        smap_add(args, "path", mem->path);
-        smap_add_format(args, "memory_bytes", "%"PRIuSIZE, mem->mapped);
-        smap_add_format(args, "file_bytes", "%"PRIu64, mem->file_size);
-        smap_add_format(args, "numa_id", "%d", mem->numa_id);
-        smap_add_format(args, "n_queues", "%"PRIu32, g->n_queues);
-        smap_add_format(args, "ring_size", "%"PRIu32, g->ring_size);
-        smap_add_format(args, "slot_size", "%"PRIu32, g->slot_size);
-        smap_add(args, "peer_state", peer_state(port));
-        if (port->own.cut_reason) {
-            smap_add(args, "peer_cut_reason",
-                     dpdkr_cut_reason_to_string(port->own.cut_reason));
-        }
-        if (port->linked) {
-            smap_add_format(args, "peer_pid", "%"PRIu32, port->peer_pid);
-            smap_add(args, "peer_mode",
-                     port->peer_flags & DPDKR_F_SLEEPS ? "sleeping"
-                     : "polling");
-            atomic_read_relaxed(&CONST_CAST(struct dpdkr_port *, port)
-                                ->peer_n_rxq, &n);
-            smap_add_format(args, "peer_rx_queues", "%"PRIu32, n);
-            atomic_read_relaxed(&CONST_CAST(struct dpdkr_port *, port)
-                                ->peer_n_txq, &n);
-            smap_add_format(args, "peer_tx_queues", "%"PRIu32, n);
-        }
+        dpdkr_report_status(dev->port, args);
     }
     ovs_mutex_unlock(&dev->mutex);
     return 0;
 }
 
-/* ## ---------- ## */
-/* ## Statistics ## */
-/* ## ---------- ## */
-
-/* Stores what 'dev' has counted over all of its memories. */
 static void
-get_totals(const struct netdev_dpdkr *dev, struct dpdkr_port_stats *stats,
-           struct dpdkr_port_events *events)
-    OVS_REQUIRES(dev->mutex)
+get_totals(struct netdev_dpdkr *dev, struct dpdkr_totals *totals)
 {
-    *stats = dev->old_stats;
-    *events = dev->old_events;
-    if (dev->port) {
-        dpdkr_port_add_stats(dev->port, stats);
-        dpdkr_port_add_events(dev->port, events);
-    }
+    ovs_mutex_lock(&dev->mutex);
+    *totals = dev->old;
+    /* In this order: packets are received before they are policed, and those
+     * that pass are the difference. */
+    dpdkr_report_add_limits(totals, &dev->limits);
+    dpdkr_report_add_port(totals, dev->port);
+    totals->memory_lost = dev->watch.n_memory_lost;
+    ovs_mutex_unlock(&dev->mutex);
 }
 
 static int
 netdev_dpdkr_get_stats(const struct netdev *netdev, struct netdev_stats *stats)
 {
-    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
-    uint64_t rx_policed, rx_policed_bytes, tx_policed;
-    struct dpdkr_port_events events;
-    struct dpdkr_port_stats s;
+    struct dpdkr_totals totals;
 
-    atomic_read_relaxed(&dev->limits.rx_packets, &rx_policed);
-    atomic_read_relaxed(&dev->limits.rx_bytes, &rx_policed_bytes);
-    atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
-
-    ovs_mutex_lock(&dev->mutex);
-    get_totals(dev, &s, &events);
-    ovs_mutex_unlock(&dev->mutex);
-
-    /* All ones is for what is not counted. */
-    memset(stats, 0xff, sizeof *stats);
-    /* A packet that policing drops counts as dropped, not as received. */
-    stats->rx_packets = s.rx_packets - rx_policed;
-    stats->rx_bytes = s.rx_bytes - rx_policed_bytes;
-    stats->rx_length_errors = s.rx_runts + s.rx_oversize;
-    stats->rx_errors = stats->rx_length_errors;
-    stats->rx_dropped = rx_policed;
-    stats->tx_packets = s.tx_packets;
-    stats->tx_bytes = s.tx_bytes;
-    stats->tx_errors = s.tx_offload;
-    stats->tx_dropped = s.tx_no_peer + s.tx_full + s.tx_size + tx_policed;
-    stats->collisions = 0;
+    get_totals(netdev_dpdkr_cast(netdev), &totals);
+    dpdkr_report_stats(&totals, stats);
     return 0;
 }
 
@@ -684,48 +613,10 @@ static int
 netdev_dpdkr_get_custom_stats(const struct netdev *netdev,
                               struct netdev_custom_stats *custom)
 {
-    struct netdev_dpdkr *dev = netdev_dpdkr_cast(netdev);
-    uint64_t rx_policed, tx_policed, cut_off = 0;
-    struct dpdkr_port_events e;
-    struct dpdkr_port_stats s;
+    struct dpdkr_totals totals;
 
-    atomic_read_relaxed(&dev->limits.rx_packets, &rx_policed);
-    atomic_read_relaxed(&dev->limits.tx_packets, &tx_policed);
-
-    ovs_mutex_lock(&dev->mutex);
-    get_totals(dev, &s, &e);
-    cut_off = dev->watch.n_memory_lost;
-    ovs_mutex_unlock(&dev->mutex);
-
-    for (size_t i = 0; i < DPDKR_CUT_N; i++) {
-        cut_off += e.cut_off[i];
-    }
-
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-        { "rx_runt_errors", s.rx_runts },
-        { "rx_oversize_errors", s.rx_oversize },
-        { "rx_policer_drops", rx_policed },
-        { "tx_no_peer_drops", s.tx_no_peer },
-        { "tx_ring_full_drops", s.tx_full },
-        { "tx_mtu_exceeded_drops", s.tx_size },
-        { "tx_invalid_hwol_drops", s.tx_offload },
-        { "tx_qos_drops", tx_policed },
-        { "peer_attached", e.attached },
-        { "peer_refused", e.refused },
-        { "peer_cut_off", cut_off },
-        { "header_repaired", e.repaired },
-    };
-
-    custom->size = ARRAY_SIZE(counters);
-    custom->counters = xcalloc(custom->size, sizeof *custom->counters);
-    for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-        ovs_strlcpy(custom->counters[i].name, counters[i].name,
-                    NETDEV_CUSTOM_STATS_NAME_SIZE);
-        custom->counters[i].value = counters[i].value;
-    }
+    get_totals(netdev_dpdkr_cast(netdev), &totals);
+    dpdkr_report_custom_stats(&totals, custom);
     return 0;
 }
 

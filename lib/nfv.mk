@@ -20,6 +20,8 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-police.h \
 	lib/dpdkr-port.c \
 	lib/dpdkr-port.h \
+	lib/dpdkr-report.c \
+	lib/dpdkr-report.h \
 	lib/dpdkr-watch.c \
 	lib/dpdkr-watch.h \
 	lib/netdev-dpdkr.c \
