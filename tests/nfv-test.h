@@ -10,6 +10,9 @@
  * those that its arguments name, or all, and prints "ok NAME", "not ok NAME"
  * or "skip NAME # REASON" for each, as tests/run wants it.
  *
+ * A main() that sets nfv_test_before and nfv_test_after has them called around
+ * each test.
+ *
  * A test that takes longer than its limit ends the program: a lost wake-up
  * shows as that.
  *
@@ -29,6 +32,8 @@ struct nfv_test {
 static const char *nfv_test_name;
 static bool nfv_test_failed;
 static const char *nfv_test_skip_reason;
+static void (*nfv_test_before)(void);
+static void (*nfv_test_after)(void);
 
 /* Sanitizers make everything several times slower. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -107,7 +112,13 @@ nfv_test_main(int argc, char *argv[], const struct nfv_test *tests, size_t n)
         nfv_test_failed = false;
         nfv_test_skip_reason = NULL;
         alarm(NFV_TEST_LIMIT);
+        if (nfv_test_before) {
+            nfv_test_before();
+        }
         tests[i].run();
+        if (nfv_test_after) {
+            nfv_test_after();
+        }
         alarm(0);
         fflush(stderr);
         if (nfv_test_skip_reason && !nfv_test_failed) {

@@ -2,36 +2,63 @@
 
 # What tests/run runs as unit tests.
 NFV_UNIT_TESTS = \
+	tests/test-dpdkr-config \
+	tests/test-dpdkr-cut-off \
+	tests/test-dpdkr-guard \
 	tests/test-dpdkr-mem \
 	tests/test-dpdkr-packet \
 	tests/test-dpdkr-port \
+	tests/test-dpdkr-restart \
 	tests/test-dpdkr-ring
 
 noinst_PROGRAMS += $(NFV_UNIT_TESTS)
 
 NFV_TEST_H = \
+	tests/dpdkr-bench.h \
+	tests/dpdkr-dir.h \
 	tests/dpdkr-peer.h \
 	tests/nfv-test.h
 
-tests_test_dpdkr_mem_SOURCES = \
+NFV_SWITCH_TEST_SOURCES = \
 	$(DPDKR_SWITCH_SOURCES) \
-	$(NFV_TEST_H) \
+	$(NFV_TEST_H)
+
+tests_test_dpdkr_config_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/test-dpdkr-config.c
+tests_test_dpdkr_config_LDADD = lib/libopenvswitch.la
+
+tests_test_dpdkr_cut_off_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/test-dpdkr-cut-off.c
+tests_test_dpdkr_cut_off_LDADD = lib/libopenvswitch.la
+
+tests_test_dpdkr_guard_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/test-dpdkr-guard.c
+tests_test_dpdkr_guard_LDADD = lib/libopenvswitch.la
+
+tests_test_dpdkr_mem_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
 	tests/test-dpdkr-mem.c
 tests_test_dpdkr_mem_LDADD = lib/libopenvswitch.la
 
 # Its clock is the test's.
 tests_test_dpdkr_packet_SOURCES = \
-	$(DPDKR_SWITCH_SOURCES) \
-	$(NFV_TEST_H) \
+	$(NFV_SWITCH_TEST_SOURCES) \
 	tests/test-dpdkr-packet.c
 tests_test_dpdkr_packet_LDADD = lib/libopenvswitch.la
 tests_test_dpdkr_packet_LDFLAGS = -Wl,--wrap=time_usec
 
 tests_test_dpdkr_port_SOURCES = \
-	$(DPDKR_SWITCH_SOURCES) \
-	$(NFV_TEST_H) \
+	$(NFV_SWITCH_TEST_SOURCES) \
 	tests/test-dpdkr-port.c
 tests_test_dpdkr_port_LDADD = lib/libopenvswitch.la
+
+tests_test_dpdkr_restart_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/test-dpdkr-restart.c
+tests_test_dpdkr_restart_LDADD = lib/libopenvswitch.la
 
 tests_test_dpdkr_ring_SOURCES = \
 	$(NFV_TEST_H) \

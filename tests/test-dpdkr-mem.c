@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Tests of the files behind dpdkr ports: lib/dpdkr-mem.c, lib/dpdkr-guard.c
- * and lib/dpdkr-config.c. */
+/* Tests of the files behind dpdkr ports, lib/dpdkr-mem.c. */
 
 #include <config.h>
 
 #include "dpdkr-mem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,144 +16,15 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "dpdkr-config.h"
+#include "dpdkr-dir.h"
 #include "dpdkr-guard.h"
 #include "dpdkr-peer.h"
 #include "nfv-test.h"
 #include "openvswitch/vlog.h"
-#include "smap.h"
 #include "util.h"
 
-static char *dir;               /* All files of a test are in it. */
-
-static char *
-in_dir(const char *name)
-{
-    return xasprintf("%s/%s", dir, name);
-}
-
-/* Number of files in 'dir'. */
-static int
-count_files(void)
-{
-    DIR *d = opendir(dir);
-    struct dirent *e;
-    int n = 0;
-
-    while (d && (e = readdir(d))) {
-        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
-    }
-    if (d) {
-        closedir(d);
-    }
-    return n;
-}
-
 static void
-make_dir(void)
-{
-    static char buffer[64];
-
-    strcpy(buffer, "/dev/shm/test-dpdkr-mem.XXXXXX");
-    dir = mkdtemp(buffer);
-    if (!dir) {
-        ovs_fatal(errno, "%s", buffer);
-    }
-}
-
-static void
-remove_dir(void)
-{
-    DIR *d = opendir(dir);
-    struct dirent *e;
-
-    while (d && (e = readdir(d))) {
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
-            char *path = in_dir(e->d_name);
-
-            if (unlink(path)) {
-                rmdir(path);
-            }
-            free(path);
-        }
-    }
-    if (d) {
-        closedir(d);
-    }
-    rmdir(dir);
-}
-
-static struct dpdkr_mem_config
-small_config(const char *path)
-{
-    return (struct dpdkr_mem_config) {
-        .path = CONST_CAST(char *, path),
-        .n_queues = 2,
-        .ring_size = 64,
-        .slot_size = 2048,
-        .uid = (uid_t) -1,
-        .gid = (gid_t) -1,
-        .mode = 0600,
-    };
-}
-
-/* dpdkr_mem_open() that has to succeed. */
-static struct dpdkr_mem *
-open_ok(const struct dpdkr_mem_config *config, const char *user,
-        const struct dpdkr_mem *replaces)
-{
-    struct dpdkr_mem *mem = NULL;
-    char *error = NULL;
-    int retval = dpdkr_mem_open(config, user, replaces, &mem, &error);
-
-    CHECK_EQ(retval, 0);
-    CHECK(!error);
-    CHECK(mem != NULL);
-    if (error) {
-        printf("# %s\n", error);
-    }
-    if (!mem) {
-        printf("not ok %s\n", nfv_test_name);
-        exit(1);
-    }
-    free(error);
-    return mem;
-}
-
-/* dpdkr_mem_open() that has to fail with 'errno_', naming the path and
- * 'text', and to leave 'n_files' files. */
-static void
-open_fails(const struct dpdkr_mem_config *config, int errno_, const char *text,
-           int n_files)
-{
-    struct dpdkr_mem *mem = NULL;
-    char *error = NULL;
-
-    CHECK_EQ(dpdkr_mem_open(config, "p1", NULL, &mem, &error), errno_);
-    CHECK(!mem);
-    CHECK(error && strstr(error, config->path) && strstr(error, text));
-    if (error && !strstr(error, text)) {
-        printf("# %s\n", error);
-    }
-    free(error);
-    CHECK_EQ(count_files(), n_files);
-}
-
-static void
-write_file(const char *path, const void *data, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    CHECK(fd >= 0 && write(fd, data, size) == (ssize_t) size);
-    close(fd);
-}
-
-/* ## ------ ## */
-/* ## Memory ## */
-/* ## ------ ## */
-
-static void
-test_mem_create(void)
+test_create(void)
 {
     static const uint8_t zeros[16];
     char *path = in_dir("port");
@@ -206,7 +74,7 @@ test_mem_create(void)
 
 /* What a process left is found again, with all that is in it. */
 static void
-test_mem_adopt(void)
+test_adopt(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -241,7 +109,7 @@ test_mem_adopt(void)
 /* What does not fit is replaced, and the peers that have it mapped are told,
  * through the memory that they have. */
 static void
-test_mem_replace(void)
+test_replace(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -285,7 +153,7 @@ test_mem_replace(void)
 /* Anything in a header that does not make sense makes for a new file, and
  * never for a crash. */
 static void
-test_mem_broken_file(void)
+test_broken_file(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -336,7 +204,7 @@ test_mem_broken_file(void)
 
 /* What the switch did not make is left alone. */
 static void
-test_mem_foreign(void)
+test_foreign(void)
 {
     static const char text[] = "somebody's thesis, seventh draft";
     char *path = in_dir("port");
@@ -376,7 +244,7 @@ test_mem_foreign(void)
 }
 
 static void
-test_mem_no_directory(void)
+test_no_directory(void)
 {
     char *path = in_dir("missing/port");
     struct dpdkr_mem_config config = small_config(path);
@@ -386,7 +254,7 @@ test_mem_no_directory(void)
 }
 
 static void
-test_mem_other_owner(void)
+test_other_owner(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -415,7 +283,7 @@ test_mem_other_owner(void)
 }
 
 static void
-test_mem_two_ports(void)
+test_two_ports(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -431,7 +299,7 @@ test_mem_two_ports(void)
 
 /* Another switch, which is in another process, has the file. */
 static void
-test_mem_two_processes(void)
+test_two_processes(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -472,7 +340,7 @@ test_mem_two_processes(void)
 /* A file system that is full says so when the port is made, not when the last
  * page is touched, and nothing is left of the attempt. */
 static void
-test_mem_no_space(void)
+test_no_space(void)
 {
     if (geteuid()) {
         SKIP("needs root");
@@ -504,7 +372,7 @@ test_mem_no_space(void)
 
 /* hugepages=true on a file system of small pages. */
 static void
-test_mem_no_huge_pages(void)
+test_no_huge_pages(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -545,7 +413,7 @@ look(void *path)
 
 /* A file appears and is replaced in one step. */
 static void
-test_mem_atomic(void)
+test_atomic(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -576,7 +444,7 @@ test_mem_atomic(void)
  * port.  That one does not get memory which the peer has mapped: neither while
  * the first port is there nor afterwards. */
 static void
-test_mem_linked(void)
+test_linked(void)
 {
     char *path = in_dir("port");
     char *path2 = in_dir("port2");
@@ -624,7 +492,7 @@ test_mem_linked(void)
 }
 
 static void
-test_mem_status(void)
+test_status(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -645,7 +513,7 @@ test_mem_status(void)
 }
 
 static void
-test_mem_lock(void)
+test_lock(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -668,7 +536,7 @@ test_mem_lock(void)
 }
 
 static void
-test_mem_repair(void)
+test_repair(void)
 {
     char *path = in_dir("port");
     struct dpdkr_mem_config config = small_config(path);
@@ -687,461 +555,31 @@ test_mem_repair(void)
     free(path);
 }
 
-/* ## ----- ## */
-/* ## Guard ## */
-/* ## ----- ## */
-
-struct toucher {
-    uint8_t *base;
-    size_t size;
-    uint64_t n_rounds;
-    bool stop;
-};
-
-/* Reads and writes all over the mapping. */
-static void *
-touch(void *t_)
-{
-    struct toucher *t = t_;
-    unsigned int sum = 0;
-
-    while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
-        for (size_t i = 0; i < t->size; i += 1024) {
-            volatile uint8_t *p = t->base + i;
-
-            sum += *p;
-            *p = sum;
-        }
-        __atomic_add_fetch(&t->n_rounds, 1, __ATOMIC_RELEASE);
-    }
-    return NULL;
-}
-
-static void
-wait_rounds(struct toucher *t, uint64_t n)
-{
-    n += __atomic_load_n(&t->n_rounds, __ATOMIC_ACQUIRE);
-    while (__atomic_load_n(&t->n_rounds, __ATOMIC_ACQUIRE) < n) {
-        sched_yield();
-    }
-}
-
-/* The file is truncated while threads use the mapping, to nothing and to a
- * part; they go on as if nothing had happened. */
-static void
-test_guard_truncate(void)
-{
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-
-    for (int i = 0; i < 20; i++) {
-        struct dpdkr_mem *mem = open_ok(&config, "p1", NULL);
-        struct toucher t[2];
-        pthread_t threads[2];
-
-        for (int j = 0; j < 2; j++) {
-            t[j] = (struct toucher) { .base = mem->base,
-                                      .size = mem->g.total_size };
-            REQUIRE(!pthread_create(&threads[j], NULL, touch, &t[j]));
-        }
-        wait_rounds(&t[0], 2);
-        wait_rounds(&t[1], 2);
-        CHECK(!dpdkr_guard_is_hit(mem->guard));
-        CHECK(!truncate(path, i % 2 ? 0 : 8192));
-        wait_rounds(&t[0], 2);
-        wait_rounds(&t[1], 2);
-        CHECK(dpdkr_guard_is_hit(mem->guard));
-        CHECK_EQ(dpdkr_mem_check(mem), DPDKR_MEM_TRUNCATED);
-        for (int j = 0; j < 2; j++) {
-            __atomic_store_n(&t[j].stop, true, __ATOMIC_RELEASE);
-            pthread_join(threads[j], NULL);
-        }
-
-        /* All of it is private memory now: growing the file again does not
-         * bring the peer back. */
-        CHECK(!truncate(path, 1 << 20));
-        *(volatile uint8_t *) mem->base = 0x42;
-        int fd = open(path, O_RDONLY);
-        uint8_t byte = 0;
-        CHECK_EQ(pread(fd, &byte, 1, 0), 1);
-        CHECK(byte != 0x42);
-        close(fd);
-        dpdkr_mem_close(mem, true);
-    }
-    free(path);
-}
-
-/* Guards do not end with each other. */
-static void
-test_guard_several(void)
-{
-    enum { N = 5 };
-    struct dpdkr_mem *mems[N];
-    char *paths[N];
-
-    for (int i = 0; i < N; i++) {
-        paths[i] = xasprintf("%s/port%d", dir, i);
-        struct dpdkr_mem_config config = small_config(paths[i]);
-        mems[i] = open_ok(&config, "p", NULL);
-    }
-    for (int i = 0; i < N; i += 2) {
-        CHECK(!truncate(paths[i], 0));
-        *(volatile uint8_t *) mems[i]->base = 1;
-    }
-    for (int i = 0; i < N; i++) {
-        *(volatile uint8_t *) mems[i]->base = 1;
-        CHECK_EQ(dpdkr_guard_is_hit(mems[i]->guard), i % 2 == 0);
-        dpdkr_mem_close(mems[i], true);
-    }
-
-    /* One that is used again does not remember. */
-    for (int i = 0; i < N; i++) {
-        struct dpdkr_mem_config config = small_config(paths[i]);
-        mems[i] = open_ok(&config, "p", NULL);
-        CHECK(!dpdkr_guard_is_hit(mems[i]->guard));
-    }
-    for (int i = 0; i < N; i++) {
-        dpdkr_mem_close(mems[i], true);
-        free(paths[i]);
-    }
-}
-
-/* Maps a file and cuts it off under the mapping, not guarded. */
-static volatile uint8_t *
-map_truncated(void)
-{
-    char *path = in_dir("foreign");
-    int fd = open(path, O_RDWR | O_CREAT, 0600);
-
-    if (fd < 0 || ftruncate(fd, 4096)) {
-        _exit(3);
-    }
-    uint8_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED || ftruncate(fd, 0)) {
-        _exit(3);
-    }
-    free(path);
-    return p;
-}
-
-static void *foreign_address;
-
-static void
-foreign_handler(int sig OVS_UNUSED, siginfo_t *info, void *context OVS_UNUSED)
-{
-    _exit(info->si_addr == foreign_address ? 42 : 43);
-}
-
-static void
-foreign_handler_simple(int sig)
-{
-    _exit(sig == SIGBUS ? 44 : 45);
-}
-
-enum foreign { FOREIGN_DEFAULT, FOREIGN_IGNORE, FOREIGN_SIMPLE, FOREIGN_INFO,
-               FOREIGN_RAISED, N_FOREIGN };
-
-/* In a new process, as the guard installs its handler once in one's life. */
-static int
-child_guard_foreign(enum foreign what)
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof action);
-    if (what == FOREIGN_INFO || what == FOREIGN_RAISED) {
-        action.sa_sigaction = foreign_handler;
-        action.sa_flags = SA_SIGINFO;
-    } else {
-        action.sa_handler = (what == FOREIGN_SIMPLE ? foreign_handler_simple
-                             : what == FOREIGN_IGNORE ? SIG_IGN : SIG_DFL);
-    }
-    sigaction(SIGBUS, &action, NULL);
-
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-    struct dpdkr_mem *mem = open_ok(&config, "p1", NULL);
-
-    /* First one that is ours. */
-    if (truncate(path, 0)) {
-        return 3;
-    }
-    *(volatile uint8_t *) mem->base = 1;
-    if (!dpdkr_guard_is_hit(mem->guard)) {
-        return 4;
-    }
-
-    volatile uint8_t *p = map_truncated();
-    foreign_address = CONST_CAST(uint8_t *, p);
-    if (what == FOREIGN_RAISED) {
-        /* Sent, with a code and an address that mean nothing. */
-        foreign_address = NULL;
-        union sigval value = { .sival_ptr = mem->base };
-        foreign_address = value.sival_ptr;
-        sigqueue(getpid(), SIGBUS, value);
-        return 5;
-    }
-    *p = 1;
-    return 5;
-}
-
-static void
-test_guard_foreign(void)
-{
-    for (int what = 0; what < N_FOREIGN; what++) {
-        char number[16];
-        int status;
-
-        snprintf(number, sizeof number, "%d", what);
-        pid_t pid = fork();
-        if (!pid) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            execl("/proc/self/exe", program_name, "--guard-foreign", dir,
-                  number, NULL);
-            _exit(99);
-        }
-        REQUIRE(waitpid(pid, &status, 0) == pid);
-        printf("# case %d: status %#x\n", what, status);
-        switch (what) {
-        case FOREIGN_DEFAULT:
-        case FOREIGN_IGNORE:
-            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
-            break;
-        case FOREIGN_SIMPLE:
-            CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 44);
-            break;
-        case FOREIGN_INFO:
-            CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
-            break;
-        case FOREIGN_RAISED:
-            CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 42
-                                        || WEXITSTATUS(status) == 43));
-            break;
-        }
-        char *path = in_dir("port");
-        unlink(path);
-        free(path);
-    }
-}
-
-/* ## ------------- ## */
-/* ## Configuration ## */
-/* ## ------------- ## */
-
-/* Parses options given as "key", "value", ..., NULL. */
-static bool
-parse(const char *name, int mtu, struct dpdkr_mem_config *config, char **error,
-      const char *const args[])
-{
-    struct smap smap = SMAP_INITIALIZER(&smap);
-
-    for (; args[0]; args += 2) {
-        smap_add(&smap, args[0], args[1]);
-    }
-    *error = NULL;
-    bool ok = dpdkr_config_parse(name, &smap, mtu, config, error);
-    smap_destroy(&smap);
-    return ok;
-}
-
-#define ARGS(...) ((const char *const []) { __VA_ARGS__, NULL })
-#define NO_ARGS ((const char *const []) { NULL })
-
-static void
-test_config_defaults(void)
-{
-    struct dpdkr_mem_config c;
-    char *error;
-
-    unsetenv("OVS_DPDKR_DIR");
-    REQUIRE(parse("vm1", 1500, &c, &error, NO_ARGS));
-    CHECK(!strcmp(c.path, "/dev/shm/ovs-vm1"));
-    CHECK_EQ(c.n_queues, 1);
-    CHECK_EQ(c.ring_size, 1024);
-    CHECK_EQ(c.slot_size, 2048);
-    CHECK(!c.slot_size_exact);
-    CHECK(!c.hugepages);
-    CHECK_EQ(c.mode, 0600);
-    CHECK(c.uid == (uid_t) -1 && c.gid == (gid_t) -1);
-    free(c.path);
-
-    REQUIRE(parse("vm1", 9000, &c, &error, NO_ARGS));
-    CHECK_EQ(c.slot_size, 9000 + DPDKR_L2_OVERHEAD);
-    free(c.path);
-
-    setenv("OVS_DPDKR_DIR", "/run/x", 1);
-    REQUIRE(parse("a/b c%", 1500, &c, &error, NO_ARGS));
-    CHECK(!strcmp(c.path, "/run/x/ovs-a%2fb%20c%25"));
-    free(c.path);
-    REQUIRE(parse("..", 1500, &c, &error, ARGS("dir", "/tmp/d")));
-    CHECK(!strcmp(c.path, "/tmp/d/ovs-.."));
-    free(c.path);
-    unsetenv("OVS_DPDKR_DIR");
-}
-
-static void
-test_config_right(void)
-{
-    struct dpdkr_mem_config c;
-    char *error;
-
-    REQUIRE(parse("p", 1500, &c, &error,
-                  ARGS("path", "/tmp/x y", "n_rxq", "64", "ring_size", "32768",
-                       "slot_size", "16384", "mode", "0666",
-                       "hugepages", "true", "owner", "1:2")));
-    CHECK(!strcmp(c.path, "/tmp/x y"));
-    CHECK_EQ(c.n_queues, 64);
-    CHECK_EQ(c.ring_size, 32768);
-    CHECK_EQ(c.slot_size, 16384);
-    CHECK(c.slot_size_exact);
-    CHECK_EQ(c.mode, 0666);
-    CHECK(c.hugepages);
-    CHECK_EQ(c.uid, 1);
-    CHECK_EQ(c.gid, 2);
-    free(c.path);
-
-    REQUIRE(parse("p", 68, &c, &error,
-                  ARGS("n_rxq", "1", "ring_size", "64", "slot_size", "256",
-                       "mode", "600", "hugepages", "false",
-                       "owner", "root")));
-    CHECK_EQ(c.ring_size, 64);
-    CHECK_EQ(c.slot_size, 256);
-    CHECK_EQ(c.mode, 0600);
-    CHECK_EQ(c.uid, 0);
-    CHECK(c.gid == (gid_t) -1);
-    free(c.path);
-
-    REQUIRE(parse("p", 1500, &c, &error, ARGS("owner", ":root")));
-    CHECK(c.uid == (uid_t) -1);
-    CHECK_EQ(c.gid, 0);
-    free(c.path);
-
-    /* An option that nobody knows is warned of, no more. */
-    REQUIRE(parse("p", 1500, &c, &error, ARGS("n_txq", "3")));
-    free(c.path);
-}
-
-static void
-test_config_wrong(void)
-{
-    static const struct {
-        const char *args[5];
-        const char *names;      /* What the message has to name. */
-    } cases[] = {
-        { { "n_rxq", "0" }, "n_rxq=0" },
-        { { "n_rxq", "65" }, "n_rxq=65" },
-        { { "n_rxq", "-1" }, "n_rxq=-1" },
-        { { "n_rxq", "two" }, "n_rxq=two" },
-        { { "n_rxq", "" }, "n_rxq=" },
-        { { "n_rxq", "1x" }, "n_rxq=1x" },
-        { { "n_rxq", "4294967297" }, "n_rxq=4294967297" },
-        { { "n_rxq", "18446744073709551617" }, "n_rxq=18446744073709551617" },
-        { { "ring_size", "63" }, "ring_size=63" },
-        { { "ring_size", "65536" }, "ring_size=65536" },
-        { { "ring_size", "1000" }, "power of two" },
-        { { "slot_size", "255" }, "slot_size=255" },
-        { { "slot_size", "16385" }, "slot_size=16385" },
-        { { "slot_size", "1024" }, "too small for MTU 1500" },
-        { { "mode", "0400" }, "mode=0400" },
-        { { "mode", "01777" }, "mode=01777" },
-        { { "mode", "rw" }, "mode=rw" },
-        { { "mode", "0888" }, "mode=0888" },
-        { { "hugepages", "yes" }, "hugepages=yes" },
-        { { "hugepages", "" }, "hugepages=" },
-        { { "owner", "" }, "owner=" },
-        { { "owner", ":" }, "owner=:" },
-        { { "owner", "no such user" }, "no such user" },
-        { { "owner", "0:no such group" }, "no such group" },
-        { { "path", "relative/path" }, "path=relative/path" },
-        { { "path", "" }, "path=" },
-        { { "dir", "relative" }, "dir=relative" },
-        { { "path", "/a", "dir", "/b" }, "exclude each other" },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct dpdkr_mem_config c;
-        char *error;
-
-        memset(&c, 0, sizeof c);
-        bool ok = parse("p", 1500, &c, &error, cases[i].args);
-        if (ok || !error || !strstr(error, cases[i].names)) {
-            printf("# %s=%s: %s\n", cases[i].args[0], cases[i].args[1],
-                   ok ? "taken" : error ? error : "no message");
-        }
-        CHECK(!ok);
-        CHECK(error && strstr(error, cases[i].names));
-        CHECK(!c.path);
-        free(error);
-    }
-}
-
-/* ## ---- ## */
-/* ## Main ## */
-/* ## ---- ## */
-
-/* Each test has an empty directory. */
-#define IN_DIR(FUNCTION)                        \
-    static void                                 \
-    FUNCTION##_in_dir(void)                     \
-    {                                           \
-        make_dir();                             \
-        FUNCTION();                             \
-        remove_dir();                           \
-    }
-
-IN_DIR(test_mem_create)
-IN_DIR(test_mem_adopt)
-IN_DIR(test_mem_replace)
-IN_DIR(test_mem_broken_file)
-IN_DIR(test_mem_foreign)
-IN_DIR(test_mem_no_directory)
-IN_DIR(test_mem_other_owner)
-IN_DIR(test_mem_two_ports)
-IN_DIR(test_mem_two_processes)
-IN_DIR(test_mem_no_space)
-IN_DIR(test_mem_no_huge_pages)
-IN_DIR(test_mem_atomic)
-IN_DIR(test_mem_linked)
-IN_DIR(test_mem_status)
-IN_DIR(test_mem_lock)
-IN_DIR(test_mem_repair)
-IN_DIR(test_guard_truncate)
-IN_DIR(test_guard_several)
-IN_DIR(test_guard_foreign)
-
 int
 main(int argc, char *argv[])
 {
     static const struct nfv_test tests[] = {
-        { "mem-create", test_mem_create_in_dir },
-        { "mem-adopt", test_mem_adopt_in_dir },
-        { "mem-replace", test_mem_replace_in_dir },
-        { "mem-broken-file", test_mem_broken_file_in_dir },
-        { "mem-foreign", test_mem_foreign_in_dir },
-        { "mem-no-directory", test_mem_no_directory_in_dir },
-        { "mem-other-owner", test_mem_other_owner_in_dir },
-        { "mem-two-ports", test_mem_two_ports_in_dir },
-        { "mem-two-processes", test_mem_two_processes_in_dir },
-        { "mem-no-space", test_mem_no_space_in_dir },
-        { "mem-no-huge-pages", test_mem_no_huge_pages_in_dir },
-        { "mem-atomic", test_mem_atomic_in_dir },
-        { "mem-linked", test_mem_linked_in_dir },
-        { "mem-status", test_mem_status_in_dir },
-        { "mem-lock", test_mem_lock_in_dir },
-        { "mem-repair", test_mem_repair_in_dir },
-        { "guard-truncate", test_guard_truncate_in_dir },
-        { "guard-several", test_guard_several_in_dir },
-        { "guard-foreign", test_guard_foreign_in_dir },
-        { "config-defaults", test_config_defaults },
-        { "config-right", test_config_right },
-        { "config-wrong", test_config_wrong },
+        { "create", test_create },
+        { "adopt", test_adopt },
+        { "replace", test_replace },
+        { "broken-file", test_broken_file },
+        { "foreign", test_foreign },
+        { "no-directory", test_no_directory },
+        { "other-owner", test_other_owner },
+        { "two-ports", test_two_ports },
+        { "two-processes", test_two_processes },
+        { "no-space", test_no_space },
+        { "no-huge-pages", test_no_huge_pages },
+        { "atomic", test_atomic },
+        { "linked", test_linked },
+        { "status", test_status },
+        { "lock", test_lock },
+        { "repair", test_repair },
     };
 
     set_program_name(argv[0]);
     vlog_set_levels(NULL, VLF_SYSLOG, VLL_OFF);
-    if (argc == 4 && !strcmp(argv[1], "--guard-foreign")) {
-        dir = argv[2];
-        nfv_test_name = "guard-foreign";
-        return child_guard_foreign(atoi(argv[3]));
-    }
+    nfv_test_before = make_dir;
+    nfv_test_after = remove_dir;
     return nfv_test_main(argc, argv, tests, ARRAY_SIZE(tests));
 }
