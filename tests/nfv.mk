@@ -9,7 +9,8 @@ NFV_UNIT_TESTS = \
 	tests/test-dpdkr-packet \
 	tests/test-dpdkr-port \
 	tests/test-dpdkr-restart \
-	tests/test-dpdkr-ring
+	tests/test-dpdkr-ring \
+	tests/test-dpdkr-watch
 
 noinst_PROGRAMS += $(NFV_UNIT_TESTS)
 
@@ -63,6 +64,11 @@ tests_test_dpdkr_restart_LDADD = lib/libopenvswitch.la
 tests_test_dpdkr_ring_SOURCES = \
 	$(NFV_TEST_H) \
 	tests/test-dpdkr-ring.c
+
+tests_test_dpdkr_watch_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/test-dpdkr-watch.c
+tests_test_dpdkr_watch_LDADD = lib/libopenvswitch.la
 
 # The far end of dpdkr ports: its tests, a fake switch for them, and a source
 # and sink of traffic.  They have nothing of Open vSwitch in them.
