@@ -207,15 +207,37 @@ give_up_file(int fd)
     }
 }
 
-/* Tells the peers of a file that is about to be replaced. */
+/* Tells those who have it mapped that the memory is not coming back. */
+static void
+retire_header(struct dpdkr_header *h)
+{
+    __atomic_store_n(&h->side[DPDKR_SIDE_A].state, DPDKR_RETIRED,
+                     __ATOMIC_RELEASE);
+}
+
+/* Tells the peers of a file that is about to be replaced.  (A file on a
+ * hugetlbfs can only be written to through a mapping.) */
 static void
 retire_file(int fd)
 {
-    uint32_t retired = DPDKR_RETIRED;
+    size_t size = MAX(huge_page_size(fd), DPDKR_HEADER_BYTES);
+    struct dpdkr_guard *guard;
+    void *base;
 
     give_up_file(fd);
-    ignore(pwrite(fd, &retired, sizeof retired,
-                  offsetof(struct dpdkr_header, side[DPDKR_SIDE_A].state)));
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base != MAP_FAILED) {
+        guard = dpdkr_guard_add(base, size);
+        retire_header(base);
+        dpdkr_guard_remove(guard);
+        munmap(base, size);
+    }
+}
+
+static uint32_t
+kind_of(const struct dpdkr_mem_config *config)
+{
+    return config->is_link ? DPDKR_KIND_LINK : DPDKR_KIND_PORT;
 }
 
 static bool
@@ -243,11 +265,12 @@ dpdkr_mem_fits(const struct dpdkr_mem *mem,
 
 /* Looks at the file under 'config->path', if any.  Nothing of it is trusted:
  * somebody may have it mapped and may truncate it, so its header is read, not
- * mapped. */
+ * mapped.  If it was the memory of the port, but will not do any more, stores
+ * in 'id' what is to be kept of its id. */
 static enum existing
 open_existing(const struct dpdkr_mem_config *config, const char *user,
-              const struct dpdkr_mem *replaces, struct dpdkr_mem **memp,
-              int *error, char **errp)
+              const struct dpdkr_mem *replaces, uint8_t id[16],
+              struct dpdkr_mem **memp, int *error, char **errp)
 {
     const char *path = config->path;
     struct dpdkr_header header;
@@ -326,12 +349,13 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
         goto exit;
     }
     why = dpdkr_geometry_read(&g, &header, s.st_size);
-    if (!why && header.kind != DPDKR_KIND_PORT) {
-        why = "not a port's memory";
+    if (!why && header.kind != kind_of(config)) {
+        why = "memory of another kind";
     }
     if (!why && (!geometry_fits(&g, config)
                  || (config->hugepages && !huge_page_size(fd)))) {
         why = "configured differently now";
+        memcpy(id, header.id, DPDKR_MEM_KEPT_ID);
     }
     if (why) {
         VLOG_INFO("%s: replacing %s (%s)", user, path, why);
@@ -398,15 +422,14 @@ dpdkr_mem_set_access(const struct dpdkr_mem *mem,
     return set_access(mem->fd, config, errp);
 }
 
-/* Makes a new file and puts it under 'config->path'. */
+/* Makes a new file with this 'id' and puts it under 'config->path'. */
 static int
 create_mem(const struct dpdkr_mem_config *config, const char *user,
-           struct dpdkr_mem **memp, char **errp)
+           const uint8_t id[16], struct dpdkr_mem **memp, char **errp)
 {
     struct dpdkr_mem *mem = alloc_mem(config->path, user);
     char *tmp = xasprintf("%s.XXXXXX", config->path);
     struct dpdkr_header *header;
-    uint8_t id[16];
     struct stat s;
     const char *why;
     int error;
@@ -467,8 +490,7 @@ create_mem(const struct dpdkr_mem_config *config, const char *user,
     }
 
     /* Not read back from the file, which its owner may have open already. */
-    random_bytes(id, sizeof id);
-    dpdkr_header_init(&mem->constant, &mem->g, DPDKR_KIND_PORT, id);
+    dpdkr_header_init(&mem->constant, &mem->g, kind_of(config), id);
     header = dpdkr_mem_header(mem);
     memcpy(header, &mem->constant, offsetof(struct dpdkr_header, side));
     header->side[DPDKR_SIDE_A].version = DPDKR_ABI_VERSION;
@@ -499,7 +521,8 @@ error_free:
 
 /* Makes the memory that 'config' asks for, or finds it again, for the port
  * named 'user', and locks side A of it.  'replaces', if nonnull, is the memory
- * that the port has now: it is replaced when it is under the same path.
+ * that the port has now: a new one takes over the beginning of its id, and its
+ * place if it is under the same path.
  *
  * Returns 0 and a memory that the caller owns in '*memp'; or a positive errno
  * value and a message in '*errp', to be freed by the caller. */
@@ -508,11 +531,16 @@ dpdkr_mem_open(const struct dpdkr_mem_config *config, const char *user,
                const struct dpdkr_mem *replaces, struct dpdkr_mem **memp,
                char **errp)
 {
+    uint8_t id[16];
     int error = 0;
 
     *memp = NULL;
     *errp = NULL;
-    switch (open_existing(config, user, replaces, memp, &error, errp)) {
+    random_bytes(id, sizeof id);
+    if (replaces) {
+        memcpy(id, replaces->constant.id, DPDKR_MEM_KEPT_ID);
+    }
+    switch (open_existing(config, user, replaces, id, memp, &error, errp)) {
     case EXISTING_ADOPTED:
         error = dpdkr_mem_set_access(*memp, config, errp);
         if (error) {
@@ -524,7 +552,7 @@ dpdkr_mem_open(const struct dpdkr_mem_config *config, const char *user,
         return error;
     case EXISTING_NONE:
     default:
-        return create_mem(config, user, memp, errp);
+        return create_mem(config, user, id, memp, errp);
     }
 }
 
@@ -560,8 +588,8 @@ is_same_file(const struct dpdkr_mem *mem, const struct stat *s)
     return s->st_dev == mem->dev && s->st_ino == mem->ino;
 }
 
-/* Frees 'mem' and, if 'remove' is true, its file, unless another file is under
- * its path by now. */
+/* Frees 'mem'.  If 'remove' is true, tells its peers that it is not coming
+ * back, and removes its file, unless another file is under its path by now. */
 void
 dpdkr_mem_close(struct dpdkr_mem *mem, bool remove)
 {
@@ -574,8 +602,11 @@ dpdkr_mem_close(struct dpdkr_mem *mem, bool remove)
     ovs_list_remove(&mem->node);
     ovs_mutex_unlock(&mutex);
 
-    if (remove && mem->fd >= 0) {
-        give_up_file(mem->fd);
+    if (remove) {
+        retire_header(dpdkr_mem_header(mem));
+        if (mem->fd >= 0) {
+            give_up_file(mem->fd);
+        }
     }
     if (remove && stat_path(mem, &s) && is_same_file(mem, &s)
         && unlink(mem->path)) {

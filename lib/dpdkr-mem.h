@@ -16,6 +16,10 @@
  * A file outlives the process that made it, so that a switch that restarts
  * finds its peers' memory again.  dpdkr_mem_close() says whether it goes.
  *
+ * The random 'id' of a memory that takes the place of another one of the port
+ * begins with the same DPDKR_MEM_KEPT_ID bytes, for what has to stay the same
+ * while memories come and go: the port's addresses.
+ *
  * Thread-safety
  * =============
  *
@@ -30,8 +34,11 @@
 #include <dpdkr/abi.h>
 #include "openvswitch/list.h"
 
+#define DPDKR_MEM_KEPT_ID 8
+
 struct dpdkr_mem_config {
     char *path;                 /* Absolute. */
+    bool is_link;               /* Of kind DPDKR_KIND_LINK, not _PORT. */
     uint32_t n_queues;
     uint32_t ring_size;
     uint32_t slot_size;         /* At least this... */

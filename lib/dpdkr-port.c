@@ -107,6 +107,7 @@ start_rings(struct dpdkr_port *port)
 
         ovs_spin_lock(&q->rx_lock);
         dpdkr_consumer_start(&q->rx, false);
+        q->rx.takes_notes = (port->peer_flags & DPDKR_F_LINKS) != 0;
         ovs_spin_unlock(&q->rx_lock);
         ovs_spin_lock(&q->tx_lock);
         dpdkr_producer_start(&q->tx);
@@ -148,6 +149,7 @@ dpdkr_port_create(struct dpdkr_mem *mem, const char *name,
     atomic_init(&port->peer_n_txq, 1);
     atomic_init(&port->broken, DPDKR_CUT_NONE);
     atomic_init(&port->max_frame, 0);
+    atomic_init(&port->order, 0);
     port->admin_up = admin_up;
     port->heartbeat_time = LLONG_MIN;
 
@@ -169,6 +171,7 @@ dpdkr_port_create(struct dpdkr_mem *mem, const char *name,
     memcpy(port->own.mac, &peer_mac, sizeof port->own.mac);
     ovs_strlcpy(port->own.name, name, sizeof port->own.name);
     dpdkr_port_set_mtu(port, mtu);
+    dpdkr_orders_adopt(port);
     return port;
 }
 
@@ -258,6 +261,7 @@ accept_peer(struct dpdkr_port *port, const struct dpdkr_side *peer)
     }
 
     stop_rings(port);
+    dpdkr_orders_reset(port);
     publish_indexes(port, port->own.cut != 0);
     COVERAGE_INC(dpdkr_attach);
     port->events.attached++;
@@ -360,6 +364,7 @@ dpdkr_port_run(struct dpdkr_port *port, long long int now)
         bring_up(port, &peer);
     }
     publish_own_side(port);
+    dpdkr_orders_publish(port);
 
     return (was_linked != port->linked || was_alive != port->alive
             || memcmp(&old, &port->events, sizeof old));
@@ -423,6 +428,11 @@ dpdkr_port_rx(struct dpdkr_port *port, uint32_t queue,
         ovs_spin_unlock(&q->rx_lock);
         return EAGAIN;
     }
+    if (OVS_UNLIKELY(q->gate.state != DPDKR_GATE_OPEN)
+        && !dpdkr_gate_try_open(port, q, queue)) {
+        ovs_spin_unlock(&q->rx_lock);
+        return EAGAIN;
+    }
     n = dpdkr_consumer_avail(c, NETDEV_MAX_BURST);
     if (!n) {
         if (OVS_UNLIKELY(c->broken)) {
@@ -474,6 +484,9 @@ dpdkr_port_rx(struct dpdkr_port *port, uint32_t queue,
     }
     if (qfill) {
         *qfill = c->prod - c->cons;
+    }
+    if (OVS_UNLIKELY(c->at_note) && !dpdkr_gate_take_note(q)) {
+        c->broken = DPDKR_CUT_FLAGS;
     }
     if (OVS_UNLIKELY(c->broken)) {
         report_broken(port, c->broken);

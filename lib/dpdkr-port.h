@@ -37,6 +37,7 @@
 
 #include <dpdkr/abi.h>
 #include <dpdkr/ring.h>
+#include "dpdkr-gate.h"
 #include "dpdkr-mem.h"
 #include "openvswitch/thread.h"
 #include "ovs-atomic.h"
@@ -65,8 +66,9 @@ struct dpdkr_port_events {
 };
 
 struct dpdkr_port_queue {
-    struct ovs_spin rx_lock;    /* Protects all of the 'rx*' members. */
+    struct ovs_spin rx_lock;    /* Protects 'gate' and the 'rx*' members. */
     struct dpdkr_consumer rx;
+    struct dpdkr_gate gate;
     uint64_t rx_packets, rx_bytes, rx_runts, rx_oversize;
 
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) struct ovs_spin tx_lock;
@@ -86,11 +88,13 @@ struct dpdkr_port {
     atomic_uint32_t peer_n_rxq; /* Queues that tx may use, at least 1. */
     atomic_uint32_t peer_n_txq; /* Queues that the peer fills, at least 1. */
     atomic_uint32_t max_frame;  /* Bytes, from the MTU. */
+    atomic_uint32_t order;      /* 'orders.number'. */
     atomic_uint32_t broken;     /* DPDKR_CUT_*, set by rx or tx, handled by
                                  * dpdkr_port_run(). */
 
     /* What the switch says in shared memory. */
     struct dpdkr_side own;
+    struct dpdkr_orders orders;
     bool admin_up;
 
     /* What it knows of the peer. */

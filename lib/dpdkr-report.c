@@ -4,6 +4,7 @@
 
 #include "dpdkr-report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "dpdkr-limits.h"
@@ -89,27 +90,48 @@ dpdkr_report_status(const struct dpdkr_port *port, struct smap *status)
     }
 }
 
+/* Adds what column status shows of the direct links of 'end'. */
+void
+dpdkr_report_link_status(const struct dpdkr_end *end, struct smap *status)
+{
+    struct dpdkr_link_status s;
+
+    dpdkr_end_get_status(end, &s);
+    smap_add(status, "p2p_state", s.state);
+    if (s.peer) {
+        smap_add(status, "p2p_peer", s.peer);
+    }
+    if (s.error) {
+        smap_add(status, "p2p_error", s.error);
+    }
+    free(s.peer);
+    free(s.error);
+}
+
 /* ## ---------- ## */
 /* ## Statistics ## */
 /* ## ---------- ## */
 
 /* Stores the counters that ports of every type have.  All ones is for what is
- * not counted. */
+ * not counted.  What went over direct links counts as if the switch had
+ * forwarded it. */
 void
 dpdkr_report_stats(const struct dpdkr_totals *totals,
                    struct netdev_stats *stats)
 {
     const struct dpdkr_port_stats *s = &totals->stats;
+    const struct dpdkr_link_stats *l = &totals->links;
 
     memset(stats, 0xff, sizeof *stats);
     /* A packet that policing drops counts as dropped, not as received. */
-    stats->rx_packets = s->rx_packets - totals->rx_policed;
-    stats->rx_bytes = s->rx_bytes - totals->rx_policed_bytes;
+    stats->rx_packets = (s->rx_packets - totals->rx_policed
+                         + l->rx_packets);
+    stats->rx_bytes = s->rx_bytes - totals->rx_policed_bytes + l->rx_bytes;
     stats->rx_length_errors = s->rx_runts + s->rx_oversize;
     stats->rx_errors = stats->rx_length_errors;
     stats->rx_dropped = totals->rx_policed;
-    stats->tx_packets = s->tx_packets;
-    stats->tx_bytes = s->tx_bytes;
+    stats->tx_packets = s->tx_packets + l->tx_packets;
+    stats->tx_bytes = s->tx_bytes + l->tx_bytes;
     stats->tx_errors = s->tx_offload;
     stats->tx_dropped = (s->tx_no_peer + s->tx_full + s->tx_size
                          + totals->tx_policed);
@@ -123,6 +145,7 @@ dpdkr_report_custom_stats(const struct dpdkr_totals *totals,
 {
     const struct dpdkr_port_events *e = &totals->events;
     const struct dpdkr_port_stats *s = &totals->stats;
+    const struct dpdkr_link_stats *l = &totals->links;
     uint64_t cut_off = totals->memory_lost;
 
     for (size_t i = 0; i < DPDKR_CUT_N; i++) {
@@ -145,6 +168,12 @@ dpdkr_report_custom_stats(const struct dpdkr_totals *totals,
         { "peer_refused", e->refused },
         { "peer_cut_off", cut_off },
         { "header_repaired", e->repaired },
+        { "rx_direct_packets", l->rx_packets },
+        { "tx_direct_packets", l->tx_packets },
+        { "direct_lost_packets", l->lost },
+        { "direct_handovers", l->handovers },
+        { "direct_late_handovers", l->late },
+        { "direct_failed_links", l->failed },
     };
 
     custom->size = ARRAY_SIZE(counters);

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "dpdkr-link.h"
 #include "dpdkr-port.h"
 
 struct dpdkr_limits;
@@ -22,6 +23,7 @@ struct smap;
 struct dpdkr_totals {
     struct dpdkr_port_stats stats;
     struct dpdkr_port_events events;
+    struct dpdkr_link_stats links;
     uint64_t memory_lost;       /* Times that the file was truncated. */
 
     /* What policing and QoS dropped. */
@@ -34,6 +36,7 @@ void dpdkr_report_add_limits(struct dpdkr_totals *,
                              const struct dpdkr_limits *);
 
 void dpdkr_report_status(const struct dpdkr_port *, struct smap *);
+void dpdkr_report_link_status(const struct dpdkr_end *, struct smap *);
 void dpdkr_report_stats(const struct dpdkr_totals *, struct netdev_stats *);
 void dpdkr_report_custom_stats(const struct dpdkr_totals *,
                                struct netdev_custom_stats *);

@@ -12,6 +12,7 @@
 #include "dp-packet.h"
 #include "dpdkr-config.h"
 #include "dpdkr-limits.h"
+#include "dpdkr-link.h"
 #include "dpdkr-mem.h"
 #include "dpdkr-packet.h"
 #include "dpdkr-port.h"
@@ -43,6 +44,8 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
  *   - dpdkr-mem.c: the file behind the memory; dpdkr-guard.c keeps a truncated
  *     one from killing the process.
  *   - dpdkr-port.c: the rings and the peer.
+ *   - dpdkr-link.c and its rooms: direct links; dpdkr-gate.c: what they mean
+ *     for the rings of a port.
  *   - dpdkr-watch.c: when a change is announced and a lost file made anew.
  *   - dpdkr-report.c: status and statistics.
  *   - dpdkr-limits.c: policing and QoS, with the policers of dpdkr-police.c.
@@ -67,6 +70,7 @@ struct netdev_dpdkr {
      * kept out. */
     struct dpdkr_port *port;
     struct dpdkr_limits limits;
+    struct dpdkr_end *end;      /* Of direct links.  Constant. */
 
     /* Configuration. */
     struct smap options;        /* As given. */
@@ -76,6 +80,7 @@ struct netdev_dpdkr {
     int mtu;
     enum netdev_flags flags;
     struct eth_addr hwaddr;
+    bool hwaddr_is_set;         /* By column mac, not from the memory. */
 
     /* State. */
     struct dpdkr_watch watch;
@@ -86,6 +91,7 @@ static struct ovs_mutex dpdkr_list_mutex = OVS_MUTEX_INITIALIZER;
 static struct ovs_list all_dpdkr OVS_GUARDED_BY(dpdkr_list_mutex)
     = OVS_LIST_INITIALIZER(&all_dpdkr);
 static long long int next_run = LLONG_MIN;
+static long long int next_link_run = LLONG_MIN;
 
 /* Set when the process is about to exit and its ports are to be found again by
  * the next one. */
@@ -127,6 +133,7 @@ netdev_dpdkr_construct(struct netdev *netdev)
     dpdkr_watch_init(&dev->watch);
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
+    dev->end = dpdkr_end_create(netdev_get_name(netdev));
 
     netdev->n_rxq = 1;
     netdev->n_txq = 1;
@@ -154,6 +161,8 @@ netdev_dpdkr_destruct(struct netdev *netdev)
     ovs_list_remove(&dev->node);
     ovs_mutex_unlock(&dpdkr_list_mutex);
 
+    dpdkr_end_set_port(dev->end, NULL);
+    dpdkr_end_destroy(dev->end);
     dpdkr_port_destroy(dev->port, !leave_memory);
     dpdkr_mem_close(dev->next, !leave_memory);
     dpdkr_limits_destroy(&dev->limits);
@@ -230,6 +239,7 @@ netdev_dpdkr_set_config(struct netdev *netdev, const struct smap *args,
             free(old.path);
             smap_destroy(&dev->options);
             smap_clone(&dev->options, args);
+            dpdkr_config_warn(name, args);
         }
     }
     ovs_mutex_unlock(&dev->mutex);
@@ -252,6 +262,7 @@ netdev_dpdkr_get_config(const struct netdev *netdev, struct smap *args)
     ovs_mutex_lock(&dev->mutex);
     if (dev->conf.path) {
         const struct dpdkr_mem *mem = dev->port ? dev->port->mem : dev->next;
+        const char *owner = smap_get(&dev->options, "owner");
 
         smap_add(args, "path", dev->conf.path);
         smap_add_format(args, "n_rxq", "%"PRIu32, dev->conf.n_queues);
@@ -259,6 +270,10 @@ netdev_dpdkr_get_config(const struct netdev *netdev, struct smap *args)
         smap_add_format(args, "slot_size", "%"PRIu32,
                         mem ? mem->g.slot_size : dev->conf.slot_size);
         smap_add_format(args, "mode", "%04o", (unsigned int) dev->conf.mode);
+        smap_add(args, "hugepages", dev->conf.hugepages ? "true" : "false");
+        if (owner) {
+            smap_add(args, "owner", owner);
+        }
     }
     ovs_mutex_unlock(&dev->mutex);
     return 0;
@@ -355,13 +370,15 @@ exit:
     return error;
 }
 
-/* The addresses of both ends of the port follow from the memory's random id,
- * so that they stay when the switch restarts. */
+/* The addresses of both ends of the port follow from what is kept of the
+ * memory's random id, so that they stay when the switch restarts and when the
+ * memory is made anew. */
 static struct eth_addr
 address_from_id(const struct dpdkr_mem *mem, int side)
 {
     struct eth_addr ea;
 
+    BUILD_ASSERT_DECL(sizeof ea <= DPDKR_MEM_KEPT_ID);
     memcpy(&ea, mem->constant.id, sizeof ea);
     ea.ea[0] = (ea.ea[0] & ~1) | 2;
     ea.ea[5] = (ea.ea[5] & ~1) | side;
@@ -394,12 +411,16 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
     }
     if (dev->next) {
         dpdkr_report_add_port(&dev->old, dev->port);
+        dpdkr_end_set_port(dev->end, NULL);
         dpdkr_port_destroy(dev->port, true);
-        dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
+        if (!dev->hwaddr_is_set) {
+            dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
+        }
         dev->port = dpdkr_port_create(dev->next, netdev_get_name(netdev),
                                       address_from_id(dev->next, DPDKR_SIDE_B),
                                       dev->mtu, dev->flags & NETDEV_UP);
         dev->next = NULL;
+        dpdkr_end_set_port(dev->end, dev->port);
         dpdkr_watch_renew(&dev->watch);
         netdev_dpdkr_run__(dev, time_msec());
         netdev_change_seq_changed(netdev);
@@ -424,13 +445,10 @@ remake_memory(struct netdev_dpdkr *dev, long long int now)
     OVS_REQUIRES(dev->mutex)
 {
     const char *name = netdev_get_name(&dev->up);
-    const struct dpdkr_mem *replaces
-        = (dev->watch.file_status == DPDKR_MEM_TRUNCATED ? dev->port->mem
-           : NULL);
     char *why = NULL;
     int error;
 
-    error = dpdkr_mem_open(&dev->conf, name, replaces, &dev->next, &why);
+    error = dpdkr_mem_open(&dev->conf, name, dev->port->mem, &dev->next, &why);
     if (error) {
         VLOG_WARN_RL(&rl, "%s: could not make memory anew, trying again in %d "
                      "seconds (%s)", name, DPDKR_WATCH_RETRY / 1000, why);
@@ -465,18 +483,28 @@ netdev_dpdkr_run(const struct netdev_class *class OVS_UNUSED)
     long long int now = time_msec();
     struct netdev_dpdkr *dev;
 
-    if (now < next_run) {
-        return;
-    }
-    next_run = now + PEER_INTERVAL;
+    if (now >= next_run) {
+        next_run = now + PEER_INTERVAL;
 
-    ovs_mutex_lock(&dpdkr_list_mutex);
-    LIST_FOR_EACH (dev, node, &all_dpdkr) {
-        ovs_mutex_lock(&dev->mutex);
-        netdev_dpdkr_run__(dev, now);
-        ovs_mutex_unlock(&dev->mutex);
+        ovs_mutex_lock(&dpdkr_list_mutex);
+        LIST_FOR_EACH (dev, node, &all_dpdkr) {
+            ovs_mutex_lock(&dev->mutex);
+            netdev_dpdkr_run__(dev, now);
+            ovs_mutex_unlock(&dev->mutex);
+        }
+        ovs_mutex_unlock(&dpdkr_list_mutex);
+        next_link_run = LLONG_MIN;
     }
-    ovs_mutex_unlock(&dpdkr_list_mutex);
+    if (now >= next_link_run) {
+        next_link_run = dpdkr_link_run(now);
+    }
+}
+
+/* Has direct links looked after in the next run. */
+void
+netdev_dpdkr_run_soon(void)
+{
+    next_link_run = LLONG_MIN;
 }
 
 static void
@@ -484,7 +512,7 @@ netdev_dpdkr_wait(const struct netdev_class *class OVS_UNUSED)
 {
     ovs_mutex_lock(&dpdkr_list_mutex);
     if (!ovs_list_is_empty(&all_dpdkr)) {
-        poll_timer_wait_until(next_run);
+        poll_timer_wait_until(MIN(next_run, next_link_run));
     }
     ovs_mutex_unlock(&dpdkr_list_mutex);
 }
@@ -497,6 +525,7 @@ netdev_dpdkr_set_etheraddr(struct netdev *netdev, const struct eth_addr mac)
     ovs_mutex_lock(&dev->mutex);
     bool changed = !eth_addr_equals(dev->hwaddr, mac);
     dev->hwaddr = mac;
+    dev->hwaddr_is_set = true;
     ovs_mutex_unlock(&dev->mutex);
 
     if (changed) {
@@ -581,6 +610,7 @@ netdev_dpdkr_get_status(const struct netdev *netdev, struct smap *args)
     ovs_mutex_lock(&dev->mutex);
     if (dev->port) {
         dpdkr_report_status(dev->port, args);
+        dpdkr_report_link_status(dev->end, args);
     }
     ovs_mutex_unlock(&dev->mutex);
     return 0;
@@ -595,6 +625,7 @@ get_totals(struct netdev_dpdkr *dev, struct dpdkr_totals *totals)
      * that pass are the difference. */
     dpdkr_report_add_limits(totals, &dev->limits);
     dpdkr_report_add_port(totals, dev->port);
+    dpdkr_end_get_stats(dev->end, &totals->links);
     totals->memory_lost = dev->watch.n_memory_lost;
     ovs_mutex_unlock(&dev->mutex);
 }
@@ -819,6 +850,13 @@ static const struct netdev_class netdev_dpdkr_class = {
     .rxq_recv = netdev_dpdkr_rxq_recv,
     .rxq_drain = netdev_dpdkr_rxq_drain,
 };
+
+/* Returns the end of direct links of 'netdev', which must be a dpdkr port. */
+struct dpdkr_end *
+netdev_dpdkr_get_end(const struct netdev *netdev)
+{
+    return netdev_dpdkr_cast(netdev)->end;
+}
 
 /* To be called when the switch is about to exit, before it destroys its ports.
  * Unless 'cleanup' is true, their memory stays, with what is in it, for the

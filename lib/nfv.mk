@@ -6,10 +6,17 @@
 DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-config.c \
 	lib/dpdkr-config.h \
+	lib/dpdkr-gate.c \
+	lib/dpdkr-gate.h \
 	lib/dpdkr-guard.c \
 	lib/dpdkr-guard.h \
 	lib/dpdkr-limits.c \
 	lib/dpdkr-limits.h \
+	lib/dpdkr-link-dir.c \
+	lib/dpdkr-link-mem.c \
+	lib/dpdkr-link-private.h \
+	lib/dpdkr-link.c \
+	lib/dpdkr-link.h \
 	lib/dpdkr-mem.c \
 	lib/dpdkr-mem.h \
 	lib/dpdkr-offload.c \

@@ -170,7 +170,7 @@
 /* An order for the transmit queues.  Read and written as one 64-bit word. */
 struct dpdkr_order {
     uint32_t number;            /* Of the handover; odd: to link 'link'. */
-    uint32_t link;              /* Index into 'offer'; 0 if 'number' is even. */
+    uint32_t link;              /* Index into 'offer', 0 for even numbers. */
 };
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_order) == 8, "dpdkr_order layout");
 

@@ -212,23 +212,27 @@ dpdkr_producer_refresh__(struct dpdkr_producer *p)
     return true;
 }
 
+static inline uint32_t
+dpdkr_producer_room__(const struct dpdkr_producer *p)
+{
+    uint32_t used = p->prod - p->cons;
+
+    return DPDKR_LIKELY(used < p->limit) ? p->limit - used : 0;
+}
+
 /* Returns for how many frames the ring has room, at most 'want'. */
 static inline uint32_t
 dpdkr_producer_room(struct dpdkr_producer *p, uint32_t want)
 {
-    uint32_t used = p->prod - p->cons;
+    uint32_t room = dpdkr_producer_room__(p);
 
-    if (DPDKR_UNLIKELY(used + want > p->limit)) {
+    if (DPDKR_UNLIKELY(room < want)) {
         if (!dpdkr_producer_refresh__(p)) {
             return 0;
         }
-        used = p->prod - p->cons;
-        if (DPDKR_UNLIKELY(used >= p->limit)) {
-            return 0;
-        }
-        return p->limit - used < want ? p->limit - used : want;
+        room = dpdkr_producer_room__(p);
     }
-    return want;
+    return room < want ? room : want;
 }
 
 /* The slot 'i' frames behind the last one published, for 'i' below what

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "dpdkr-gate.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "coverage.h"
+#include "dpdkr-port.h"
+#include "timeval.h"
+#include "util.h"
+
+COVERAGE_DEFINE(dpdkr_note_passed);
+COVERAGE_DEFINE(dpdkr_gate_opened);
+
+/* How long a packet may wait in an output batch of a datapath thread, in
+ * microseconds: other_config:tx-flush-interval. */
+static atomic_uint32_t flush_interval = ATOMIC_VAR_INIT(0);
+
+/* Tells what other_config:tx-flush-interval is. */
+void
+dpdkr_gate_set_flush_interval(uint32_t us)
+{
+    atomic_store(&flush_interval, us);
+}
+
+/* ## ------------- ## */
+/* ## Queue threads ## */
+/* ## ------------- ## */
+
+/* Step W1 of <dpdkr/link.h>: 'q' is at a note.  Returns false if that note
+ * cannot be. */
+bool
+dpdkr_gate_take_note(struct dpdkr_port_queue *q)
+    OVS_REQUIRES(q->rx_lock)
+{
+    struct dpdkr_gate *gate = &q->gate;
+    uint32_t number, interval;
+    uint16_t pad;
+
+    if (!dpdkr_consumer_note(&q->rx, &number, &pad)
+        || !number || number != gate->next.number) {
+        return false;
+    }
+    gate->route = gate->next;
+    if (!gate->route.dst) {
+        dpdkr_consumer_release(&q->rx, 0);
+        return true;
+    }
+
+    /* The packets that this thread has taken from the queue so far leave its
+     * output batches before it polls the queue again, unless batches are kept
+     * for a while. */
+    atomic_read_relaxed(&flush_interval, &interval);
+    gate->state = DPDKR_GATE_HOLD;
+    gate->passed = 0;
+    gate->flush_after = interval ? time_usec() + 2 * interval : LLONG_MIN;
+    return true;
+}
+
+/* Step W2.  Returns true when it is complete. */
+static bool
+pass_note(struct dpdkr_port_queue *q, uint32_t queue)
+    OVS_REQUIRES(q->rx_lock)
+{
+    struct dpdkr_gate *gate = &q->gate;
+    struct dpdkr_port *dst = gate->route.dst;
+    uint16_t pad = DPDKR_NOTE_PAD(gate->route.entry, queue);
+    uint32_t n_rxq;
+
+    if (gate->flush_after != LLONG_MIN && time_usec() < gate->flush_after) {
+        return false;
+    }
+    atomic_read_relaxed(&dst->peer_n_rxq, &n_rxq);
+    for (uint32_t i = 0; i < n_rxq; i++) {
+        struct dpdkr_port_queue *out = &dst->queues[i];
+
+        if (gate->passed & UINT64_C(1) << i) {
+            continue;
+        }
+        ovs_spin_lock(&out->tx_lock);
+        if (dpdkr_port_is_up(dst)
+            && dpdkr_producer_note(&out->tx, gate->route.number, pad)) {
+            gate->passed |= UINT64_C(1) << i;
+        }
+        ovs_spin_unlock(&out->tx_lock);
+        if (!(gate->passed & UINT64_C(1) << i)) {
+            return false;
+        }
+    }
+
+    /* Now its slot may go. */
+    dpdkr_consumer_release(&q->rx, 0);
+    COVERAGE_INC(dpdkr_note_passed);
+    gate->state = DPDKR_GATE_CLOSED;
+    return true;
+}
+
+/* Does what there is to do at the gate of 'q', number 'queue' of 'port', which
+ * is not open.  Returns true if it is now. */
+bool
+dpdkr_gate_try_open(struct dpdkr_port *port, struct dpdkr_port_queue *q,
+                    uint32_t queue)
+    OVS_REQUIRES(q->rx_lock)
+{
+    struct dpdkr_gate *gate = &q->gate;
+    uint32_t order;
+
+    if (gate->state == DPDKR_GATE_HOLD && !pass_note(q, queue)) {
+        return false;
+    }
+
+    /* W3. */
+    atomic_read_relaxed(&port->order, &order);
+    if (order == gate->route.number
+        || (dpdkr_orders_rx_done(gate->route.dst, gate->route.entry, queue)
+            != gate->route.number + 1)) {
+        return false;
+    }
+    gate->state = DPDKR_GATE_OPEN;
+    COVERAGE_INC(dpdkr_gate_opened);
+    return true;
+}
+
+/* ## ------ ## */
+/* ## Orders ## */
+/* ## ------ ## */
+
+static struct dpdkr_control *
+control(const struct dpdkr_port *port)
+{
+    return dpdkr_control(port->mem->base);
+}
+
+/* Wakes the threads of a peer that sleep in the port's rings. */
+static void
+wake_peer(struct dpdkr_port *port)
+{
+    if (!(port->peer_flags & DPDKR_F_SLEEPS)) {
+        return;
+    }
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        uint32_t *wake = &port->queues[i].tx.r.ctl->wake;
+
+        if (__atomic_exchange_n(wake, 0, __ATOMIC_SEQ_CST)) {
+            syscall(SYS_futex, wake, FUTEX_WAKE, 1, NULL, NULL, 0);
+        }
+    }
+}
+
+/* Writes all that 'port->orders' says, whatever the peer has made of it. */
+void
+dpdkr_orders_publish(struct dpdkr_port *port)
+{
+    struct dpdkr_control *c = control(port);
+    const struct dpdkr_orders *o = &port->orders;
+
+    if (memcmp(c->offer, o->offer, sizeof c->offer)) {
+        for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+            struct dpdkr_link_offer *to = &c->offer[i];
+            const struct dpdkr_link_offer *from = &o->offer[i];
+            size_t ofs = sizeof to->seq;
+
+            memcpy((char *) to + ofs, (const char *) from + ofs,
+                   sizeof *to - ofs);
+            __atomic_store_n(&to->seq, from->seq, __ATOMIC_RELEASE);
+        }
+    }
+    if (dpdkr_order_load(&c->tx_order).number != o->number
+        || dpdkr_order_load(&c->tx_order).link != o->link) {
+        dpdkr_order_store(&c->tx_order, o->number, o->link);
+    }
+    if (__atomic_load_n(&c->seq, __ATOMIC_RELAXED) != o->seq) {
+        __atomic_store_n(&c->seq, o->seq, __ATOMIC_RELEASE);
+    }
+}
+
+static void
+orders_changed(struct dpdkr_port *port)
+{
+    port->orders.seq++;
+    dpdkr_orders_publish(port);
+    wake_peer(port);
+}
+
+static void
+set_order(struct dpdkr_port *port, uint32_t number, uint32_t link)
+{
+    port->orders.number = number;
+    port->orders.link = link;
+    atomic_store(&port->order, number);
+}
+
+/* Continues behind what an earlier switch has ordered in the memory of 'port',
+ * with nothing ordered. */
+void
+dpdkr_orders_adopt(struct dpdkr_port *port)
+{
+    const struct dpdkr_control *c = control(port);
+    uint32_t number = dpdkr_order_load(&c->tx_order).number;
+
+    port->orders.seq = c->seq;
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        port->orders.offer[i].seq = c->offer[i].seq;
+    }
+    set_order(port, number, 0);
+    dpdkr_orders_reset(port);
+}
+
+/* Takes back everything that was ordered and opens the gates: there is a new
+ * peer, or none. */
+void
+dpdkr_orders_reset(struct dpdkr_port *port)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        uint32_t seq = port->orders.offer[i].seq;
+
+        if (seq && port->orders.offer[i].file[0]) {
+            seq++;
+        }
+        memset(&port->orders.offer[i], 0, sizeof port->orders.offer[i]);
+        port->orders.offer[i].seq = seq;
+    }
+    set_order(port, ROUND_UP(port->orders.number, 2), 0);
+    orders_changed(port);
+    dpdkr_orders_open_gates(port, NULL);
+}
+
+/* Offers the link that '*offer' describes ('seq' does not matter) in entry
+ * 'entry'. */
+void
+dpdkr_orders_offer(struct dpdkr_port *port, uint32_t entry,
+                   const struct dpdkr_link_offer *offer)
+{
+    uint32_t seq = port->orders.offer[entry].seq;
+
+    port->orders.offer[entry] = *offer;
+    port->orders.offer[entry].seq = seq + 1 ? seq + 1 : 1;
+    orders_changed(port);
+}
+
+/* Withdraws the offer in entry 'entry'. */
+void
+dpdkr_orders_withdraw(struct dpdkr_port *port, uint32_t entry)
+{
+    struct dpdkr_link_offer none;
+
+    memset(&none, 0, sizeof none);
+    dpdkr_orders_offer(port, entry, &none);
+}
+
+/* Step A4. */
+void
+dpdkr_orders_drain(struct dpdkr_port *port, uint32_t entry, uint32_t number)
+{
+    port->orders.offer[entry].rx_drain = number;
+    orders_changed(port);
+}
+
+/* Step A1: orders handover 'number', odd, to the link in entry 'entry'.  Notes
+ * are passed on to 'dst', where the link has entry 'dst_entry'. */
+void
+dpdkr_orders_to_link(struct dpdkr_port *port, uint32_t number, uint32_t entry,
+                     struct dpdkr_port *dst, uint32_t dst_entry)
+{
+    struct dpdkr_route route = {
+        .number = number, .dst = dst, .entry = dst_entry,
+    };
+
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+
+        ovs_spin_lock(&q->rx_lock);
+        q->gate.next = route;
+        ovs_spin_unlock(&q->rx_lock);
+    }
+    set_order(port, number, entry);
+    dpdkr_orders_publish(port);
+    /* Partner: S1. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Step A2: orders handover 'number', even, to the port. */
+void
+dpdkr_orders_to_port(struct dpdkr_port *port, uint32_t number)
+{
+    set_order(port, number, 0);
+    dpdkr_orders_publish(port);
+    /* Partner: S1. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* ## ------- ## */
+/* ## Answers ## */
+/* ## ------- ## */
+
+/* Returns true if the peer has answered to the last offer, or withdrawal, in
+ * entry 'entry', and stores what it said. */
+bool
+dpdkr_orders_answered(const struct dpdkr_port *port, uint32_t entry,
+                      uint32_t *status, uint32_t *error)
+{
+    const struct dpdkr_link_answer *a = &control(port)->answer[entry];
+
+    if (__atomic_load_n(&a->seq, __ATOMIC_ACQUIRE)
+        != port->orders.offer[entry].seq) {
+        return false;
+    }
+    *status = __atomic_load_n(&a->status, __ATOMIC_RELAXED);
+    *error = __atomic_load_n(&a->error, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Returns the number of the handover that transmit queue 'queue' of the peer
+ * follows. */
+uint32_t
+dpdkr_orders_applied(const struct dpdkr_port *port, uint32_t queue)
+{
+    return __atomic_load_n(&control(port)->applied[queue], __ATOMIC_ACQUIRE);
+}
+
+/* Returns the last note that the peer has read in its ring 'queue' of the link
+ * in entry 'entry'. */
+uint32_t
+dpdkr_orders_rx_done(const struct dpdkr_port *port, uint32_t entry,
+                     uint32_t queue)
+{
+    return __atomic_load_n(&control(port)->answer[entry].rx_done[queue],
+                           __ATOMIC_ACQUIRE);
+}
+
+/* ## ----- ## */
+/* ## Gates ## */
+/* ## ----- ## */
+
+/* Copies the gate of queue 'queue' into '*gate'. */
+void
+dpdkr_orders_gate(struct dpdkr_port *port, uint32_t queue,
+                  struct dpdkr_gate *gate)
+{
+    struct dpdkr_port_queue *q = &port->queues[queue];
+
+    ovs_spin_lock(&q->rx_lock);
+    *gate = q->gate;
+    ovs_spin_unlock(&q->rx_lock);
+}
+
+/* Opens the gates behind which notes went to 'dst', or all of them if 'dst' is
+ * NULL, without the receiver's answer, and forgets all routes there. */
+void
+dpdkr_orders_open_gates(struct dpdkr_port *port, const struct dpdkr_port *dst)
+{
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+        struct dpdkr_gate *gate = &q->gate;
+
+        ovs_spin_lock(&q->rx_lock);
+        if (!dst || gate->route.dst == dst) {
+            if (gate->state == DPDKR_GATE_HOLD) {
+                dpdkr_consumer_release(&q->rx, 0);
+            }
+            gate->state = DPDKR_GATE_OPEN;
+            gate->route.dst = NULL;
+        }
+        if (!dst || gate->next.dst == dst) {
+            gate->next.dst = NULL;
+        }
+        ovs_spin_unlock(&q->rx_lock);
+    }
+}

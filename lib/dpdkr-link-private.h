@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#ifndef DPDKR_LINKS_PRIVATE_H
+#define DPDKR_LINKS_PRIVATE_H 1
+
+/* The inside of dpdkr-link.h
+ * ==========================
+ *
+ *   - dpdkr-link.c: wishes, ends and the life of links.
+ *   - dpdkr-link-dir.c: what can be seen of one direction of a link: counters,
+ *     and how far each queue is in its handover.
+ *   - dpdkr-link-mem.c: the file behind a link.
+ *
+ * Everything here is protected by the mutex of dpdkr-link.c, which the callers
+ * of all these functions hold. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <dpdkr/link.h>
+#include "dpdkr-link.h"
+#include "dpdkr-port.h"
+#include "openvswitch/list.h"
+
+struct dpdkr_mem;
+
+enum dpdkr_link_state {
+    LINK_OFFERED,               /* The peers are to map it. */
+    LINK_READY,                 /* They have. */
+    LINK_DRAINING,              /* One is gone, the other reads the rest. */
+    LINK_LEAVING,               /* The peers are to unmap it. */
+};
+
+/* What the peer of one end sends over a link to the other. */
+struct dpdkr_dir {
+    uint32_t number;            /* Of the last handover to the link, or 0. */
+    long long int back_since;   /* When the handover back was ordered. */
+    bool late;                  /* The gates were opened without an answer. */
+    long long int next_look;    /* For defiance, see check_defiance(). */
+    uint32_t defiance;          /* Looks in a row that found it. */
+    uint64_t prods;             /* Sum of the ring indexes then. */
+
+    /* As of the last harvest, by queue. */
+    uint64_t packets[DPDKR_MAX_QUEUES];
+    uint64_t bytes[DPDKR_MAX_QUEUES];
+};
+
+struct dpdkr_link {
+    struct ovs_list node;       /* In 'all_links'. */
+    struct dpdkr_mem *mem;
+    char *other_path;           /* Second name of its file, or NULL. */
+    enum dpdkr_link_state state;
+    long long int since;        /* In that state. */
+    long long int unused_since; /* LLONG_MAX while it is used. */
+    struct dpdkr_end *end[2];   /* NULL once it is gone. */
+    uint32_t entry[2];          /* Index in the ends' 'links'. */
+    struct dpdkr_dir dir[2];          /* By sending side. */
+};
+
+struct dpdkr_end {
+    struct ovs_list node;       /* In 'all_ends'. */
+    char *name;
+    struct dpdkr_port *port;    /* Or NULL. */
+    uint32_t epoch;             /* Of the peer that the links are for. */
+    struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL. */
+    struct dpdkr_link *tx;            /* Link that the newest order is for, or, if
+                                 * that is even, was for; or NULL. */
+    struct dpdkr_link *links[DPDKR_MAX_LINKS];
+
+    /* After a failure. */
+    char *error;
+    const struct dpdkr_end *failed_with;
+    long long int retry_at;
+    int backoff;
+
+    /* Counters. */
+    struct dpdkr_link_stats stats;
+    uint64_t new_packets, new_bytes; /* Since dpdkr_link_harvest(). */
+    long long int used;         /* time_msec() of the last of them. */
+};
+
+/* Where one queue of a sender stands. */
+enum dpdkr_queue_state {
+    QUEUE_AWAY,                 /* Does not use the link. */
+    QUEUE_ENTERING,             /* Its note to the link is under way. */
+    QUEUE_ON_LINK,              /* Sends over the link, as ordered. */
+    QUEUE_IDLE,                 /* Is to leave the link when it sends next, and
+                                 * has left nothing there. */
+    QUEUE_LEAVING,              /* Is to leave; frames are in the link. */
+    QUEUE_LEFT,                 /* Has left, the receiver is still reading. */
+};
+
+/* Returns which side of 'link' 'end' is. */
+static inline int
+side_of(const struct dpdkr_link *link, const struct dpdkr_end *end)
+{
+    return link->end[1] == end;
+}
+
+static inline struct dpdkr_end *
+other_end(const struct dpdkr_link *link, const struct dpdkr_end *end)
+{
+    return link->end[!side_of(link, end)];
+}
+
+/* Returns true while what the peer of 'end' sends is ordered to 'end->tx'. */
+static inline bool
+is_direct(const struct dpdkr_end *end)
+{
+    return end->tx && end->port && end->port->orders.number & 1;
+}
+
+/* dpdkr-link-dir.c. */
+bool dpdkr_dir_harvest(struct dpdkr_link *, int side);
+uint32_t dpdkr_dir_fill(const struct dpdkr_link *, int side, uint32_t queue);
+bool dpdkr_dir_is_empty(const struct dpdkr_link *, int side);
+uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side);
+enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side);
+bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now);
+bool dpdkr_end_has_note_under_way(const struct dpdkr_end *);
+
+/* dpdkr-link-mem.c. */
+struct dpdkr_mem *dpdkr_link_mem_create(const struct dpdkr_port *,
+                                        const struct dpdkr_port *,
+                                        char **other_path, char **errp);
+void dpdkr_link_mem_destroy(struct dpdkr_mem *, char *other_path);
+void dpdkr_link_mem_name(const struct dpdkr_mem *, char *name, size_t size);
+
+#endif /* dpdkr-link-private.h */
