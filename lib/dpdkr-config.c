@@ -191,29 +191,6 @@ parse_path(const char *name, const struct smap *args,
     return true;
 }
 
-static void
-warn_unknown_options(const char *name, const struct smap *args)
-{
-    static const char *const known[] = {
-        "path", "dir", "n_rxq", "ring_size", "slot_size", "owner", "mode",
-        "hugepages",
-    };
-    const struct smap_node *node;
-
-    SMAP_FOR_EACH (node, args) {
-        size_t i;
-
-        for (i = 0; i < ARRAY_SIZE(known); i++) {
-            if (!strcmp(node->key, known[i])) {
-                break;
-            }
-        }
-        if (i >= ARRAY_SIZE(known)) {
-            VLOG_WARN("%s: unknown dpdkr option '%s'", name, node->key);
-        }
-    }
-}
-
 /* Fills in 'conf' from 'args', the options of a port called 'name' whose MTU
  * is 'mtu'.  If successful, returns true, and the caller frees 'conf->path'.
  * Otherwise, returns false and stores a message, to be freed by the caller, in
@@ -265,9 +242,30 @@ dpdkr_config_parse(const char *name, const struct smap *args, int mtu,
                           mtu + DPDKR_L2_OVERHEAD);
         return false;
     }
-    if (!parse_path(name, args, conf, errp)) {
-        return false;
+    return parse_path(name, args, conf, errp);
+}
+
+/* Logs a warning for each of 'args', the options of a port called 'name', that
+ * dpdkr_config_parse() does not know and passes over. */
+void
+dpdkr_config_warn(const char *name, const struct smap *args)
+{
+    static const char *const known[] = {
+        "path", "dir", "n_rxq", "ring_size", "slot_size", "owner", "mode",
+        "hugepages",
+    };
+    const struct smap_node *node;
+
+    SMAP_FOR_EACH (node, args) {
+        size_t i;
+
+        for (i = 0; i < ARRAY_SIZE(known); i++) {
+            if (!strcmp(node->key, known[i])) {
+                break;
+            }
+        }
+        if (i >= ARRAY_SIZE(known)) {
+            VLOG_WARN("%s: unknown dpdkr option '%s'", name, node->key);
+        }
     }
-    warn_unknown_options(name, args);
-    return true;
 }

@@ -18,5 +18,6 @@ struct smap;
 
 bool dpdkr_config_parse(const char *name, const struct smap *options, int mtu,
                         struct dpdkr_mem_config *, char **errp);
+void dpdkr_config_warn(const char *name, const struct smap *options);
 
 #endif /* dpdkr-config.h */

@@ -103,7 +103,7 @@ test_right(void)
     CHECK_EQ(c.gid, 0);
     free(c.path);
 
-    /* An option that nobody knows is warned of, no more. */
+    /* An option that nobody knows is passed over. */
     REQUIRE(parse("p", 1500, &c, &error, ARGS("n_txq", "3")));
     free(c.path);
 }
