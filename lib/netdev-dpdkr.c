@@ -80,7 +80,6 @@ struct netdev_dpdkr {
     int mtu;
     enum netdev_flags flags;
     struct eth_addr hwaddr;
-    bool hwaddr_is_set;         /* By column mac, not from the memory. */
 
     /* State. */
     struct dpdkr_watch watch;
@@ -413,9 +412,7 @@ netdev_dpdkr_reconfigure(struct netdev *netdev)
         dpdkr_report_add_port(&dev->old, dev->port);
         dpdkr_end_set_port(dev->end, NULL);
         dpdkr_port_destroy(dev->port, true);
-        if (!dev->hwaddr_is_set) {
-            dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
-        }
+        dev->hwaddr = address_from_id(dev->next, DPDKR_SIDE_A);
         dev->port = dpdkr_port_create(dev->next, netdev_get_name(netdev),
                                       address_from_id(dev->next, DPDKR_SIDE_B),
                                       dev->mtu, dev->flags & NETDEV_UP);
@@ -525,7 +522,6 @@ netdev_dpdkr_set_etheraddr(struct netdev *netdev, const struct eth_addr mac)
     ovs_mutex_lock(&dev->mutex);
     bool changed = !eth_addr_equals(dev->hwaddr, mac);
     dev->hwaddr = mac;
-    dev->hwaddr_is_set = true;
     ovs_mutex_unlock(&dev->mutex);
 
     if (changed) {

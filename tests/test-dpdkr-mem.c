@@ -106,6 +106,29 @@ test_adopt(void)
     free(path);
 }
 
+/* Maps the header of the file at 'path' as a peer does. */
+static struct dpdkr_header *
+map_header(const char *path)
+{
+    int fd = open(path, O_RDWR);
+    void *base = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    close(fd);
+    return base;
+}
+
+/* Returns true if 'mem' has the part of 'id' that is kept when memory is made
+ * anew, and has another id nevertheless. */
+static bool
+has_kept_id(const struct dpdkr_mem *mem, const uint8_t id[16])
+{
+    const uint8_t *is = dpdkr_mem_header(mem)->id;
+
+    return (!memcmp(is, id, DPDKR_MEM_KEPT_ID)
+            && memcmp(is + DPDKR_MEM_KEPT_ID, id + DPDKR_MEM_KEPT_ID,
+                      16 - DPDKR_MEM_KEPT_ID));
+}
+
 /* What does not fit is replaced, and the peers that have it mapped are told,
  * through the memory that they have. */
 static void
@@ -117,18 +140,16 @@ test_replace(void)
     uint8_t id[16];
 
     memcpy(id, dpdkr_mem_header(mem)->id, sizeof id);
-    int fd = open(path, O_RDWR);
-    REQUIRE(fd >= 0);
-    struct dpdkr_header *peer = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                                     MAP_SHARED, fd, 0);
+    struct dpdkr_header *peer = map_header(path);
     REQUIRE(peer != MAP_FAILED);
     dpdkr_mem_close(mem, false);
+    CHECK_EQ(peer->side[DPDKR_SIDE_A].state, DPDKR_DOWN);
 
     config.ring_size = 128;
     mem = open_ok(&config, "p1", NULL);
     CHECK(!mem->adopted);
     CHECK_EQ(mem->g.ring_size, 128);
-    CHECK(memcmp(dpdkr_mem_header(mem)->id, id, sizeof id));
+    CHECK(has_kept_id(mem, id));
     CHECK_EQ(peer->side[DPDKR_SIDE_A].state, DPDKR_RETIRED);
     CHECK(!memcmp(peer->id, id, sizeof id));
     CHECK_EQ(count_files(), 1);
@@ -139,15 +160,67 @@ test_replace(void)
     CHECK_EQ(dpdkr_mem_check(mem), DPDKR_MEM_HIDDEN);
     CHECK_EQ(dpdkr_mem_check(next), DPDKR_MEM_OK);
     CHECK_EQ(count_files(), 1);
+    CHECK(has_kept_id(next, id));
+
+    /* That one is replaced again before the port was ever on it.  A peer may
+     * have found it. */
+    struct dpdkr_header *early = map_header(path);
+    REQUIRE(early != MAP_FAILED);
+    CHECK(!memcmp(early->id, dpdkr_mem_header(next)->id, sizeof id));
+    config.ring_size = 512;
+    struct dpdkr_mem *last = open_ok(&config, "p1", next);
+    CHECK(has_kept_id(last, id));
+    CHECK(has_kept_id(last, early->id));
+    CHECK_EQ(early->side[DPDKR_SIDE_A].state, DPDKR_DOWN);
+    dpdkr_mem_close(next, true);
+    CHECK_EQ(early->side[DPDKR_SIDE_A].state, DPDKR_RETIRED);
+    munmap(early, 4096);
+
     dpdkr_mem_close(mem, true);
     CHECK_EQ(count_files(), 1);
-    CHECK_EQ(dpdkr_mem_check(next), DPDKR_MEM_OK);
-    dpdkr_mem_close(next, true);
+    CHECK_EQ(dpdkr_mem_check(last), DPDKR_MEM_OK);
+    dpdkr_mem_close(last, true);
     CHECK_EQ(count_files(), 0);
 
+    /* Another port, or the same one removed and added, has nothing of it. */
+    mem = open_ok(&config, "p1", NULL);
+    CHECK(memcmp(dpdkr_mem_header(mem)->id, id, DPDKR_MEM_KEPT_ID));
+    dpdkr_mem_close(mem, true);
+
     munmap(peer, 4096);
-    close(fd);
     free(path);
+}
+
+/* One that is truncated is replaced, with what the switch remembers of it. */
+static void
+test_replace_truncated(void)
+{
+    char *path = in_dir("port");
+    struct dpdkr_mem_config config = small_config(path);
+    struct dpdkr_mem *mem = open_ok(&config, "p1", NULL);
+    uint8_t id[16];
+
+    memcpy(id, dpdkr_mem_header(mem)->id, sizeof id);
+    REQUIRE(!truncate(path, 0));
+    struct dpdkr_mem *next = open_ok(&config, "p1", mem);
+    CHECK(!next->adopted);
+    CHECK(has_kept_id(next, id));
+    dpdkr_mem_close(mem, true);
+    dpdkr_mem_close(next, true);
+
+    /* Removed, and under another path. */
+    char *path2 = in_dir("port2");
+    struct dpdkr_mem_config config2 = small_config(path2);
+    mem = open_ok(&config, "p1", NULL);
+    memcpy(id, dpdkr_mem_header(mem)->id, sizeof id);
+    REQUIRE(!unlink(path));
+    next = open_ok(&config2, "p1", mem);
+    CHECK(has_kept_id(next, id));
+    dpdkr_mem_close(mem, true);
+    dpdkr_mem_close(next, true);
+    CHECK_EQ(count_files(), 0);
+    free(path);
+    free(path2);
 }
 
 /* Anything in a header that does not make sense makes for a new file, and
@@ -562,6 +635,7 @@ main(int argc, char *argv[])
         { "create", test_create },
         { "adopt", test_adopt },
         { "replace", test_replace },
+        { "replace-truncated", test_replace_truncated },
         { "broken-file", test_broken_file },
         { "foreign", test_foreign },
         { "no-directory", test_no_directory },

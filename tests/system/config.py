@@ -93,7 +93,7 @@ def test_options(lab):
     status = scene.status('p1')
     for key, value in (('n_queues', '4'), ('ring_size', '64'),
                        ('slot_size', '4032'), ('driver_name', 'dpdkr'),
-                       ('abi_version', '1.0')):
+                       ('abi_version', '1.1')):
         check_equal(status[key], value, 'status:' + key)
     with Peer(path) as peer:
         check_equal((peer.mem.n_queues, peer.mem.ring_size,
@@ -127,6 +127,12 @@ def test_options(lab):
         check_equal(access(), (daemon, 0, 0o606), 'owner, group, mode')
         check_equal(os.stat(path).st_ino, inode, 'file')
         check_equal(scene.status('p4')['peer_state'], 'attached', 'peer')
+
+    # All of them are shown.
+    shown = re.search(r'\bp4 .*\(dpdkr: (.*)\)', s.appctl('dpif/show')).group(1)
+    check_equal(shown.split(', '), [
+        'hugepages=false', 'mode=0606', 'n_rxq=1', 'owner=:0', 'path=' + path,
+        'ring_size=1024', 'slot_size=2048'], 'options in dpif/show')
 
     # The smallest and the largest.
     scene.add('p5', 'options:ring_size=64', 'options:slot_size=1536')
@@ -211,6 +217,13 @@ def test_unknown_option(lab):
     scene = Scene(lab)
     lab.expect_log(r"p1: unknown dpdkr option 'ring-size'", must=True)
     scene.add('p1', 'options:ring-size=64')
+    # Once for each change of the options, not of anything else.
+    scene.set('p1', 'mtu_request=9000')
+    wait_until(lambda: scene.switch.interface('p1', 'mtu') == 9000,
+               what='MTU of 9000')
+    check_equal(scene.log_count('unknown dpdkr option'), 1, 'messages')
+    scene.set('p1', 'options:n_rxq=2')
+    check_equal(scene.log_count('unknown dpdkr option'), 2, 'messages')
 
 
 def test_no_space(lab):
@@ -395,6 +408,7 @@ def test_mtu(lab):
     for x, y in (('a', 'b'), ('b', 'a'), ('p', 'in_port')):
         s.ofctl('add-flow', 'br0', 'in_port=%s,actions=%s' % (x, y))
     path = scene.paths['p']
+    addresses = scene.addresses('p')
     with scene.stream('a', 'b') as stream:
         with Peer(path) as peer:
             s.wait_link('p')
@@ -410,6 +424,7 @@ def test_mtu(lab):
         with Peer(path) as peer:
             s.wait_link('p')
             check(peer.mem.id != old, 'the memory is the same')
+            check_equal(scene.addresses('p'), addresses, 'addresses')
             check_equal(peer.mem.side(0, 'mtu'), 9000, 'MTU in the memory')
             _check_sizes(scene, 'p', peer, 9000)
             inode = os.stat(path).st_ino
@@ -445,6 +460,20 @@ def test_mtu(lab):
             check_equal(s.interface('p', 'mtu'), 1500, 'MTU')
             _check_sizes(scene, 'p', peer, 1500)
         stream.check()
+
+
+def test_mtu_at_once(lab):
+    """A port is added with its MTU."""
+    scene = Scene(lab)
+    s = scene.switch
+    path = scene.add('p', 'mtu_request=9000')
+    check_equal(s.interface('p', 'mtu'), 9000, 'MTU')
+    s.ofctl('add-flow', 'br0', 'actions=in_port')
+    with Peer(path) as peer:
+        s.wait_link('p')
+        check_equal(peer.mem.side(0, 'mtu'), 9000, 'MTU in the memory')
+        _check_sizes(scene, 'p', peer, 9000)
+    check_equal(scene.files(), ['ovs-p'], 'files')
 
 
 def _check_sizes(scene, port, peer, mtu):
@@ -551,10 +580,20 @@ def test_state_columns(lab):
     check_equal(s.interface('p', 'link_resets'), 2, 'link_resets')
     check_equal(scene.status('p')['peer_state'], 'none', 'peer_state')
 
-    # The address stays over a restart.
+    # The addresses stay over a restart, and when the memory is made anew.
+    addresses = scene.addresses('p')
+    check_equal(addresses[0], mac, 'mac_in_use')
     s.stop_daemon()
     s.start()
-    check_equal(s.interface('p', 'mac_in_use'), mac, 'mac_in_use')
+    check_equal(scene.addresses('p'), addresses, 'addresses')
+    scene.set('p', 'options:ring_size=128')
+    check_equal(scene.status('p')['ring_size'], '128', 'status:ring_size')
+    check_equal(scene.addresses('p'), addresses, 'addresses')
+    s.stop_daemon()
+    s.vsctl('--no-wait', 'set', 'Interface', 'p', 'options:ring_size=256')
+    s.start()
+    check_equal(scene.status('p')['ring_size'], '256', 'status:ring_size')
+    check_equal(scene.addresses('p'), addresses, 'addresses')
 
 
 def test_admin_state(lab):
@@ -732,6 +771,15 @@ def test_huge_pages(lab):
         s.wait_link('p')
         peer.send([make_frame(3)])
         check_equal(peer.receive_all(1), [make_frame(3)], 'frame')
+
+        # Configured anew while the switch is away: the peer is told.
+        s.stop_daemon()
+        s.vsctl('--no-wait', 'set', 'Interface', 'p', 'options:ring_size=128')
+        s.start()
+        check_equal(scene.status('p')['ring_size'], '128', 'status:ring_size')
+        check_equal(peer.mem.side(0, 'state'), 4, 'state of the old memory')
+    with Peer(path):
+        s.wait_link('p')
     error = scene.add_bad('bad', 'options:hugepages=true', 'options:dir='
                           + s.mem_dir)
     check('is not on a hugetlbfs' in error, 'error is "%s"', error)

@@ -246,6 +246,7 @@ def test_scribble(lab):
 
 def _truncate(lab, size):
     victim = Victim(lab)
+    addresses = victim.scene.addresses('v')
     scene, s = victim.scene, victim.switch
     lab.expect_log(r'v: \S+ was truncated, making it anew; its peer has to '
                    r'attach again', must=True)
@@ -266,6 +267,7 @@ def _truncate(lab, size):
             check_equal(scene.log_count('v: .* was truncated'), round_,
                         'messages')
             check_equal(victim.cut_offs(), round_, 'peer_cut_off')
+            check_equal(victim.scene.addresses('v'), addresses, 'addresses')
         check_equal(scene.files(), ['ovs-a', 'ovs-b', 'ovs-v'], 'files')
 
 
@@ -348,6 +350,37 @@ def test_epoch_flood(lab):
         start = time.monotonic()
         s.appctl('version')
         check(time.monotonic() - start < 2, 'slow answer')
+
+
+def test_flapping(lab):
+    """A peer that comes and goes without end has that announced sixty times
+    and then once a second, and its link is right when it stops."""
+    victim = Victim(lab)
+    scene, s = victim.scene, victim.switch
+    with victim.stream() as stream:
+        start = time.monotonic()
+        attached = 0
+        with Peer(victim.path, attach=False) as peer:
+            while time.monotonic() < start + 8:
+                peer.attach()
+                # Taken when the link is up.
+                peer.send([make_frame(0)])
+                peer.flush()
+                attached += 1
+                peer.detach()
+            peer.attach()
+            s.wait_link('v')
+            seconds = time.monotonic() - start
+            resets = s.interface('v', 'link_resets')
+            print('attached %d times in %.1f s, link_resets %d'
+                  % (attached, seconds, resets))
+            check(resets <= 60 + seconds, '%d link_resets in %.1f s', resets,
+                  seconds)
+            check(2 * attached > resets + 20, 'there was no flood')
+            check_equal(s.interface('a', 'link_resets'), 1, 'link_resets of a')
+            victim.check_works(peer)
+            stream.check()
+        s.wait_link('v', False)
 
 
 def test_stopped_peer(lab):

@@ -9,7 +9,7 @@ import re
 import signal
 
 from nfv.lab import Process, run, wait_until
-from nfv.peer import Peer, Stream
+from nfv.peer import Memory, Peer, Stream
 from nfv.testing import check, check_equal
 
 
@@ -86,6 +86,14 @@ class Scene:
 
     def status(self, port):
         return self.switch.interface(port, 'status')
+
+    def addresses(self, port):
+        """Returns the address of the port and the one proposed to the
+        peer."""
+        mem = Memory(self.paths[port])
+        peer = mem.mac().hex(':')
+        mem.close()
+        return self.switch.interface(port, 'mac_in_use'), peer
 
     def counters(self, port):
         """Column statistics, which is up to 5 seconds old."""
