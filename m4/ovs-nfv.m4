@@ -30,7 +30,8 @@ AC_DEFUN([OVS_NFV_CHECK_DRIVER],
   [ovs_nfv_driver=no
    AS_IF([test "$DPDKLIB_FOUND" = true],
      [AC_MSG_CHECKING([for DPDK driver headers])
-      DPDK_DRIVER_CFLAGS="$DPDK_CFLAGS -DALLOW_INTERNAL_API -DALLOW_EXPERIMENTAL_API"
+      DPDK_DRIVER_CFLAGS="$DPDK_CFLAGS -DALLOW_INTERNAL_API"
+      DPDK_DRIVER_CFLAGS="$DPDK_DRIVER_CFLAGS -DALLOW_EXPERIMENTAL_API"
       ovs_nfv_cppflags=$CPPFLAGS
       ovs_nfv_dir=`cd "$srcdir" && pwd`/third-party/dpdk-driver
       CPPFLAGS="$CPPFLAGS -I$ovs_nfv_dir $DPDK_DRIVER_CFLAGS"
@@ -48,11 +49,15 @@ AC_DEFUN([OVS_NFV_CHECK_DRIVER],
         [ovs_nfv_driver=yes])
       CPPFLAGS=$ovs_nfv_cppflags
       AC_MSG_RESULT([$ovs_nfv_driver])
-      DPDK_DRIVER_CFLAGS="-I\$(top_srcdir)/third-party/dpdk-driver $DPDK_DRIVER_CFLAGS"
+      ovs_nfv_dir='$(top_srcdir)/third-party/dpdk-driver'
+      DPDK_DRIVER_CFLAGS="-I$ovs_nfv_dir $DPDK_DRIVER_CFLAGS"
       AS_IF([test $ovs_nfv_driver = no],
-        [AC_MSG_WARN([the DPDK driver for dpdkr ports will not be built: it needs DPDK 22.11 and that version's driver headers in third-party/dpdk-driver])])])
+        [AC_MSG_WARN(m4_normalize([the DPDK driver for dpdkr ports will not be
+           built: it needs DPDK 22.11 and that version's driver headers in
+           third-party/dpdk-driver]))])])
    DPDK_DRIVER_LIBS="`$PKG_CONFIG --libs-only-L libdpdk 2>/dev/null`"
-   for ovs_nfv_lib in ethdev net mbuf mempool ring kvargs bus_vdev bus_pci pci eal; do
+   for ovs_nfv_lib in ethdev net mbuf mempool ring kvargs bus_vdev bus_pci \
+       pci eal; do
      DPDK_DRIVER_LIBS="$DPDK_DRIVER_LIBS -lrte_$ovs_nfv_lib"
    done
    AC_SUBST([DPDK_DRIVER_CFLAGS])

@@ -11,6 +11,8 @@ real base and at our own hooks, in BUILD.  Prints "ok NAME", "not ok NAME" or
 """
 import argparse
 import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ import tempfile
 import time
 import traceback
 
+sys.dont_write_bytecode = True
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 CONFIGURE_AC = '''\
@@ -488,6 +491,52 @@ def test_packages(s):
     run(command, 'nonsense', ok=False, env=env)
 
 
+def test_packages_policy(s):
+    """While packages are installed no service may start, and afterwards the
+    machine has its own policy-rc.d again, however that ends."""
+    if os.geteuid():
+        raise Skip('needs root')
+    sbin = s.path('sbin')
+    policy = os.path.join(sbin, 'policy-rc.d')
+    os.makedirs(sbin)
+    command = ['unshare', '-m', 'sh', '-ec', 'mount --bind "$1" /usr/sbin; '
+               'mount -t tmpfs none /run/lock; shift; exec "$@"', 'sh', sbin,
+               os.path.join(TOP, 'build-aux', 'install-packages'), 'build']
+
+    def install(apt_get, ok, before, after):
+        for name, text in before.items():
+            write(os.path.join(sbin, name), text, 0o755)
+        env = fakes(s, dpkg_query='exit 0\n', id='echo 0\n',
+                    apt_get='/usr/sbin/policy-rc.d && exit 1\n'
+                    'test $? = 101 || exit 1\n'
+                    'echo called >> %s\n%s\n' % (s.path('calls'), apt_get))
+        run(*command, ok=ok, env=env)
+        expect(os.path.exists(s.path('calls')), 'no service was forbidden')
+        os.unlink(s.path('calls'))
+        found = {name: read(os.path.join(sbin, name))
+                 for name in os.listdir(sbin)}
+        expect(found == after, 'left: %s' % found)
+        for name in found:
+            os.unlink(os.path.join(sbin, name))
+
+    own = {'policy-rc.d': '#!/bin/sh\nexit 104\n'}
+    for before in own, {}:
+        install('exit 0', True, before, before)
+        install('exit 1', False, before, before)
+        install('kill $PPID', False, before, before)
+        install('kill -HUP $PPID', False, before, before)
+    # An earlier run was killed, at one point or another.
+    saved = {'policy-rc.d.ovs-nfv-saved': own['policy-rc.d']}
+    install('exit 0', True, saved, own)
+    install('exit 0', True,
+            dict(saved, **{'policy-rc.d': '#!/bin/sh\nexit 101\n'}), own)
+    # And a link that leads nowhere is as good as any.
+    os.symlink('/nowhere', policy)
+    env = fakes(s, dpkg_query='exit 0\n', id='echo 0\n', apt_get='exit 0\n')
+    run(*command, env=env)
+    expect(os.readlink(policy) == '/nowhere', 'the link is gone')
+
+
 def test_dpdk_headers(s):
     """Driver headers from a DPDK source, as a directory and as a tarball."""
     command = os.path.join(TOP, 'build-aux', 'dpdk-driver-headers')
@@ -552,6 +601,23 @@ def test_make_blank(s):
     s.repo = os.path.join(s.dir, 'a blank')
     out = make(s, 'install', ok=False)
     expect('a directory without blanks' in out, 'no message')
+
+
+def test_run_status(s):
+    """tests/run is content when tests passed and none failed: not with those
+    that were all skipped, nor with none."""
+    loader = importlib.machinery.SourceFileLoader(
+        'tests_run', os.path.join(TOP, 'tests', 'run'))
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    for results, status in (('', 1), ('s', 1), ('ss', 1), ('f', 1), ('p', 0),
+                            ('ps', 0), ('pf', 1), ('fs', 1), ('pfs', 1)):
+        report = module.Report(s.dir)
+        for i, result in enumerate(results):
+            report.add('x/%d' % i, {'s': 'skip', 'f': 'not ok',
+                                    'p': 'ok'}[result], 0, '', 'reason')
+        expect(report.finish() == status, 'status of "%s"' % results)
 
 
 def test_base_hooks(s):
