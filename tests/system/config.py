@@ -381,7 +381,7 @@ def test_peer_version(lab):
     s = scene.switch
     scene.cross(('a', 'b'))
     lab.expect_log(r'p: peer \(pid %d\) speaks version 2\.7 of the memory '
-                   r'format, not 1\.0: refusing it' % os.getpid(), must=True)
+                   r'format, not 1\.1: refusing it' % os.getpid(), must=True)
     with scene.stream('a', 'b') as stream:
         with Peer(scene.paths['p'], version=2 << 16 | 7,
                   attach=False) as peer:

@@ -8,7 +8,7 @@ import signal
 import time
 
 from nfv.lab import wait_until
-from nfv.peer import CONS, PACKETS, PROD, U32, WAKE, Peer, make_frame
+from nfv.peer import CONS, HEADER, PACKETS, PROD, U32, WAKE, Peer, make_frame
 from nfv.testing import check, check_equal, options
 
 from scene import Scene
@@ -27,7 +27,14 @@ class Victim:
         self.path = self.scene.add('v', 'options:n_rxq=%d' % n_rxq)
         self.scene.cross(('a', 'b'))
         self.switch.ofctl('add-flow', 'br0', 'in_port=v,actions=in_port')
+        self.header = self._header()
         lab.expect_log(CUT)
+
+    def _header(self):
+        """Returns the constant part of the header, but for the id."""
+        with open(self.path, 'rb') as f:
+            header = f.read(128)
+        return header[:HEADER['id']] + header[HEADER['id'] + 16:]
 
     def stream(self):
         return self.scene.stream('a', 'b')
@@ -56,7 +63,9 @@ class Victim:
             self.switch.wait_link('v')
             self.check_works(peer)
         else:
-            wait_until(lambda: os.path.exists(self.path),
+            # The switch may still have to put it right.
+            wait_until(lambda: os.path.exists(self.path)
+                       and self._header() == self.header,
                        what='the memory of port v')
             with self.peer() as peer:
                 self.check_works(peer)
