@@ -68,7 +68,7 @@ pass_note(struct dpdkr_port_queue *q, uint32_t queue)
 {
     struct dpdkr_gate *gate = &q->gate;
     struct dpdkr_port *dst = gate->route.dst;
-    uint16_t pad = DPDKR_NOTE_PAD(gate->route.entry, queue);
+    uint16_t pad = DPDKR_NOTE_PAD(gate->route.seq, gate->route.entry, queue);
     uint32_t n_rxq;
 
     if (gate->flush_after != LLONG_MIN && time_usec() < gate->flush_after) {
@@ -208,10 +208,27 @@ dpdkr_orders_adopt(struct dpdkr_port *port)
     }
     set_order(port, number, 0);
     dpdkr_orders_reset(port);
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        port->queues[i].gate.route.number
+            = __atomic_load_n(&c->noted[i], __ATOMIC_RELAXED);
+    }
 }
 
-/* Takes back everything that was ordered and opens the gates: there is a new
- * peer, or none. */
+/* Forgets the notes of the last peer: there is a new one. */
+void
+dpdkr_orders_forget_notes(struct dpdkr_port *port)
+{
+    dpdkr_orders_reset(port);
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+
+        ovs_spin_lock(&q->rx_lock);
+        q->gate.next.number = q->gate.route.number = 0;
+        ovs_spin_unlock(&q->rx_lock);
+    }
+}
+
+/* Takes back everything that was ordered, and opens the gates. */
 void
 dpdkr_orders_reset(struct dpdkr_port *port)
 {
@@ -267,7 +284,10 @@ dpdkr_orders_to_link(struct dpdkr_port *port, uint32_t number, uint32_t entry,
                      struct dpdkr_port *dst, uint32_t dst_entry)
 {
     struct dpdkr_route route = {
-        .number = number, .dst = dst, .entry = dst_entry,
+        .number = number,
+        .dst = dst,
+        .entry = dst_entry,
+        .seq = dst->orders.offer[dst_entry].seq,
     };
 
     for (uint32_t i = 0; i < port->n_queues; i++) {
@@ -320,6 +340,21 @@ uint32_t
 dpdkr_orders_applied(const struct dpdkr_port *port, uint32_t queue)
 {
     return __atomic_load_n(&control(port)->applied[queue], __ATOMIC_ACQUIRE);
+}
+
+/* Returns true if a note of transmit queue 'queue' of the peer, whose gate is
+ * 'gate', is on its way to the switch or being passed on. */
+bool
+dpdkr_orders_note_is_under_way(const struct dpdkr_port *port, uint32_t queue,
+                               const struct dpdkr_gate *gate)
+{
+    uint32_t applied = dpdkr_orders_applied(port, queue);
+    uint32_t noted = __atomic_load_n(&control(port)->noted[queue],
+                                     __ATOMIC_ACQUIRE);
+
+    return (gate->state == DPDKR_GATE_HOLD
+            || noted != gate->route.number
+            || (applied & 1 && applied != gate->route.number));
 }
 
 /* Returns the last note that the peer has read in its ring 'queue' of the link

@@ -38,7 +38,8 @@ struct dpdkr_port_queue;
 struct dpdkr_route {
     uint32_t number;            /* Of the handover; 0 before the first. */
     struct dpdkr_port *dst;     /* Receiver's port, or NULL if it is gone... */
-    uint32_t entry;             /* ...and the link's entry there. */
+    uint32_t entry;             /* ...and the link's entry there... */
+    uint32_t seq;               /* ...with that offer. */
 };
 
 enum dpdkr_gate_state {
@@ -72,6 +73,7 @@ bool dpdkr_gate_try_open(struct dpdkr_port *, struct dpdkr_port_queue *,
 /* Control thread: orders. */
 void dpdkr_orders_adopt(struct dpdkr_port *);
 void dpdkr_orders_reset(struct dpdkr_port *);
+void dpdkr_orders_forget_notes(struct dpdkr_port *);
 void dpdkr_orders_publish(struct dpdkr_port *);
 void dpdkr_orders_offer(struct dpdkr_port *, uint32_t entry,
                         const struct dpdkr_link_offer *);
@@ -85,6 +87,8 @@ void dpdkr_orders_to_port(struct dpdkr_port *, uint32_t number);
 bool dpdkr_orders_answered(const struct dpdkr_port *, uint32_t entry,
                            uint32_t *status, uint32_t *error);
 uint32_t dpdkr_orders_applied(const struct dpdkr_port *, uint32_t queue);
+bool dpdkr_orders_note_is_under_way(const struct dpdkr_port *, uint32_t queue,
+                                    const struct dpdkr_gate *);
 uint32_t dpdkr_orders_rx_done(const struct dpdkr_port *, uint32_t entry,
                               uint32_t queue);
 

@@ -99,15 +99,12 @@ queue_state(const struct dpdkr_link *link, int side, uint32_t q)
     struct dpdkr_gate gate;
 
     dpdkr_orders_gate(src, q, &gate);
-    if (applied & 1 && gate.route.number != applied) {
+    if (dpdkr_orders_note_is_under_way(src, q, &gate)) {
         return QUEUE_ENTERING;
     }
     if (gate.state == DPDKR_GATE_OPEN || !dst || gate.route.dst != dst->port
         || gate.route.entry != link->entry[!side]) {
         return QUEUE_AWAY;
-    }
-    if (gate.state == DPDKR_GATE_HOLD) {
-        return QUEUE_ENTERING;
     }
     if (src->orders.number == gate.route.number) {
         return QUEUE_ON_LINK;
@@ -207,12 +204,10 @@ bool
 dpdkr_end_has_note_under_way(const struct dpdkr_end *src)
 {
     for (uint32_t q = 0; q < src->port->n_queues; q++) {
-        uint32_t applied = dpdkr_orders_applied(src->port, q);
         struct dpdkr_gate gate;
 
         dpdkr_orders_gate(src->port, q, &gate);
-        if ((applied & 1 && gate.route.number != applied)
-            || gate.state == DPDKR_GATE_HOLD) {
+        if (dpdkr_orders_note_is_under_way(src->port, q, &gate)) {
             return true;
         }
     }

@@ -343,6 +343,13 @@ end_is_gone(struct dpdkr_end *end, long long int now)
 /* ## State machine ## */
 /* ## ------------- ## */
 
+/* Returns the epoch of the peer of 'end', or 0 if there is none. */
+static uint32_t
+current_epoch(const struct dpdkr_end *end)
+{
+    return end->port && end->port->linked ? end->port->own.ack : 0;
+}
+
 static const char *
 peer_veto(const struct dpdkr_end *end)
 {
@@ -353,13 +360,6 @@ peer_veto(const struct dpdkr_end *end)
             : !(port->peer_flags & DPDKR_F_LINKS)
             ? "the peer does not support direct links"
             : NULL);
-}
-
-/* Returns the epoch of the peer of 'end', or 0 if there is none. */
-static uint32_t
-current_epoch(const struct dpdkr_end *end)
-{
-    return end->port && end->port->linked ? end->port->own.ack : 0;
 }
 
 /* Waits for the peers to map 'link'. */
@@ -579,7 +579,8 @@ run_end(struct dpdkr_end *src, long long int now)
     struct dpdkr_end *dst = src->wish;
     struct dpdkr_link *link;
 
-    if (dst && (peer_veto(src) || peer_veto(dst))) {
+    if (dst && (peer_veto(src) || peer_veto(dst)
+                || current_epoch(dst) != dst->epoch)) {
         dst = NULL;
     }
     if (is_direct(src)) {
@@ -654,24 +655,27 @@ dpdkr_link_run(long long int now)
 /* ## Wishes ## */
 /* ## ------ ## */
 
-/* Asks that what the peer of 'src' sends go to the peer of 'dst' directly, or
- * through the switch if 'dst' is NULL.  It remains so until the next call; if
- * it cannot be done now, it is as soon as it can. */
+/* The inner half of dpdkr_link_set(), for ends. */
 void
-dpdkr_link_set(struct netdev *src_, struct netdev *dst_)
+dpdkr_end_set_wish(struct dpdkr_end *src, struct dpdkr_end *dst,
+                   long long int now)
 {
-    struct dpdkr_end *src = end_of(src_);
-    struct dpdkr_end *dst = dst_ ? end_of(dst_) : NULL;
-
     ovs_mutex_lock(&mutex);
     if (src->wish != dst) {
         src->wish = dst;
+        /* The way back must not wait for the next run. */
         if (src->epoch && current_epoch(src) == src->epoch) {
-            run_end(src, time_msec());
+            run_end(src, now);
         }
         run_soon();
     }
     ovs_mutex_unlock(&mutex);
+}
+
+void
+dpdkr_link_set(struct netdev *src, struct netdev *dst)
+{
+    dpdkr_end_set_wish(end_of(src), dst ? end_of(dst) : NULL, time_msec());
     netdev_dpdkr_run_soon();
 }
 

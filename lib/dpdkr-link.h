@@ -101,6 +101,8 @@ struct dpdkr_link_stats {
 struct dpdkr_end *dpdkr_end_create(const char *name);
 void dpdkr_end_destroy(struct dpdkr_end *);
 void dpdkr_end_set_port(struct dpdkr_end *, struct dpdkr_port *);
+void dpdkr_end_set_wish(struct dpdkr_end *src, struct dpdkr_end *dst,
+                        long long int now);
 void dpdkr_end_get_stats(struct dpdkr_end *, struct dpdkr_link_stats *);
 void dpdkr_end_get_status(const struct dpdkr_end *,
                           struct dpdkr_link_status *);

@@ -261,7 +261,7 @@ accept_peer(struct dpdkr_port *port, const struct dpdkr_side *peer)
     }
 
     stop_rings(port);
-    dpdkr_orders_reset(port);
+    dpdkr_orders_forget_notes(port);
     publish_indexes(port, port->own.cut != 0);
     COVERAGE_INC(dpdkr_attach);
     port->events.attached++;

@@ -5,6 +5,7 @@ NFV_UNIT_TESTS = \
 	tests/test-dpdkr-config \
 	tests/test-dpdkr-cut-off \
 	tests/test-dpdkr-guard \
+	tests/test-dpdkr-link \
 	tests/test-dpdkr-mem \
 	tests/test-dpdkr-packet \
 	tests/test-dpdkr-port \
@@ -38,6 +39,14 @@ tests_test_dpdkr_guard_SOURCES = \
 	$(NFV_SWITCH_TEST_SOURCES) \
 	tests/test-dpdkr-guard.c
 tests_test_dpdkr_guard_LDADD = lib/libopenvswitch.la
+
+# Its clock is the test's.
+tests_test_dpdkr_link_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	tests/dpdkr-link-peer.h \
+	tests/test-dpdkr-link.c
+tests_test_dpdkr_link_LDADD = lib/libopenvswitch.la
+tests_test_dpdkr_link_LDFLAGS = -Wl,--wrap=time_usec
 
 tests_test_dpdkr_mem_SOURCES = \
 	$(NFV_SWITCH_TEST_SOURCES) \

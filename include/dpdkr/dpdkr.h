@@ -39,6 +39,21 @@
  * While it is down, nothing is received and nothing is taken for sending.
  *
  *
+ * Direct links
+ * ------------
+ *
+ * When the switch finds that all that one port sends goes to another one
+ * anyway, it can let the programs at the far ends of the two pass their frames
+ * on directly, through another piece of memory.  The library does that by
+ * itself: no frame is lost or overtaken when a queue goes over to a link or
+ * back.  While frames pass directly the link of the port stays up, even when
+ * the switch ends.
+ *
+ * For that the program must have the directory where the port's file is, not
+ * just the file, in its file system.  Otherwise, and in a VM, all frames
+ * continue to go through the switch.
+ *
+ *
  * Threads
  * -------
  *
@@ -142,7 +157,8 @@ struct dpdkr_info {
     bool mapped;                /* The memory exists. */
     uint32_t n_rxq, n_txq;      /* In use. */
     uint32_t n_queues;          /* (*) Queue pairs that the port has. */
-    uint32_t ring_size;         /* (*) Frames that a queue holds. */
+    uint32_t ring_size;         /* (*) Frames that a queue holds, or one more
+                                 * than that. */
     uint32_t max_frame;         /* (*) Longest frame. */
     uint32_t mtu;               /* (*) L3 bytes; set in the switch. */
     uint8_t mac[6];             /* (*) Address meant for this end, or zeros. */
@@ -154,6 +170,14 @@ struct dpdkr_info {
     uint64_t n_cut_by_switch;   /* ...cut off by the switch... */
     uint64_t n_cut_by_us;       /* ...and cut off by this library. */
     const char *last_cut;       /* Why, in words; "none".  Constant. */
+
+    /* "Direct links", above. */
+    uint32_t n_links;           /* Links to other ports' far ends. */
+    uint32_t n_tx_direct;       /* Queues that send by one, ... */
+    uint32_t n_rx_direct;       /* ...queues of others received by one. */
+    uint64_t n_handovers;       /* Times that a queue for sending went over to
+                                 * a link, or back. */
+    uint64_t n_notes;           /* Times that such was noticed in receiving. */
 };
 
 /* Opens the port whose memory is the file, or PCI BAR, at 'path'.  'options'
@@ -237,10 +261,10 @@ unsigned int dpdkr_tx_commit(struct dpdkr *port, unsigned int queue,
                              const struct dpdkr_frame frames[],
                              unsigned int n);
 
-/* Returns how many frames of transmit queue 'queue' the switch has not taken
- * yet; 0 if the link is down.  A program that is about to close the port may
- * want to wait for that: what is left is dropped when the port is attached the
- * next time. */
+/* Returns how many frames of transmit queue 'queue' the switch, or the program
+ * at the other end of a direct link, has not taken yet; 0 if the link is down.
+ * A program that is about to close the port may want to wait for that: what is
+ * left may be dropped when the port is attached the next time. */
 unsigned int dpdkr_tx_pending(struct dpdkr *port, unsigned int queue);
 
 /* Sleeps until 'threshold' frames (at least 1) wait in receive queue 'queue',

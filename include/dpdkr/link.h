@@ -33,8 +33,9 @@
  * which link and queue (DPDKR_NOTE_*) where that is not clear from the ring.
  *
  * A sender keeps one descriptor of each ring free for a note (DPDKR_RESERVED),
- * so that a note never waits for room in the sender's rings; there is never
- * more than one of its notes in a ring.
+ * so that a note need not wait until a slow consumer has made room.  Should
+ * there be no room all the same (an earlier note is still there), the sender
+ * takes no frames for that queue until there is.
  *
  * Handovers of what the peer of one port sends are numbered: odd numbers go to
  * a link, the even number after one goes back to the ports.
@@ -54,8 +55,9 @@
  *       - forget the link that the entry held before, if any: no queue may
  *         use it any more, then unmap it;
  *       - if 'offer.file' is empty, answer DPDKR_LINK_NONE;
- *       - otherwise map the file, check id, kind and geometry, and answer
- *         DPDKR_LINK_MAPPED, or DPDKR_LINK_FAILED;
+ *       - otherwise map the file, check id, kind and geometry, set all of
+ *         'rx_done' to DPDKR_RX_NOTHING, and answer DPDKR_LINK_MAPPED; or
+ *         DPDKR_LINK_FAILED;
  *     answer means: 'answer.status', then 'answer.seq' := 'offer.seq'.
  *
  * Whenever something other than 'tx_order' changes, 'seq' does, so that the
@@ -71,9 +73,10 @@
  *
  * Switch, thread that controls:
  *
- *     A1  Both peers have answered DPDKR_LINK_MAPPED.  No queue of S still has
- *         a note of an earlier handover under way ('applied' odd, note not yet
- *         taken).  'tx_order' := {n, entry}.
+ *     A1  Both peers have answered DPDKR_LINK_MAPPED.  No queue of S has a
+ *         note of an earlier handover under way: 'noted[q]' is the last note
+ *         that was taken from queue q (W2), and so is 'applied[q]' if it is
+ *         odd.  'tx_order' := {n, entry}.
  *
  * Sender, queue q, at the start of a burst:
  *
@@ -82,7 +85,7 @@
  *         the full barrier between the switch's store of 'tx_order' and its
  *         look at 'applied'.  Either the switch sees that q follows n, or q
  *         sees the newer order and never uses n.)
- *     S2  Publish note n in the port's ring q.
+ *     S2  Publish note n in the port's ring q.  'noted[q]' := n.
  *     S3  From now on produce in ring q of the link, and nothing in the
  *         port's.
  *
@@ -98,7 +101,8 @@
  *
  * Receiver:
  *
- *     R1  Reads the note in each of its rings.  With the last, the ring of the
+ *     R1  Reads the note in each of its rings (and ignores one that is not for
+ *         the link that the entry has, by DPDKR_NOTE_SEQ).  With the last, the ring of the
  *         link becomes active: it is read by the receive queue q % n_rxq.  The
  *         port's rings are read as before, for what others send.
  *
@@ -123,21 +127,30 @@
  * Withdrawal
  * ----------
  *
- * A link is given up once both directions are back, first at the sender, then
- * at the receiver:
+ *     A3  Both directions have been ordered back, no queue of either peer
+ *         follows the link ('applied'), the gates are open and the rings are
+ *         empty.  The switch withdraws the offers, waits for both answers, and
+ *         removes the memory.
  *
- *     A3  Switch: withdraws the offer from S, waits for the answer.  Queues
- *         that still followed the link, idle ones, go on in the port without a
- *         note (in their next burst).
- *     A4  Sets 'rx_drain' in the offer to R to the number: the sender has left
- *         for good.  R treats an empty ring of that link that is active as if
- *         the note stood there (R2).
- *     A5  Withdraws the offer from R, waits for the answer.
+ * A link with an idle queue remains until that queue sends again, or one of
+ * the peers is gone:
  *
- * The same is done when S is gone.  When R is gone, or does not answer in
- * DPDKR_LINK_PATIENCE_MS, A5 comes without waiting, then A3; what was left in
- * the link is lost, and counted.  A receiver that sees its offer withdrawn
- * does not read that link any more.
+ *     A4  When S is gone, the switch sets 'rx_drain' in the offer to R to the
+ *         even number after that of the last handover: nothing more will come.
+ *         R treats an empty ring of that link that is active as if the note
+ *         stood there (R2).  Then, or after DPDKR_LINK_PATIENCE_MS, the offer
+ *         is withdrawn from R.
+ *     A5  When R is gone, the switch orders S back, opens the gates and
+ *         withdraws the offer from S.  What is left in the link is lost, and
+ *         counted.  A queue that still follows the link goes on in the port,
+ *         without a note.
+ *
+ * A peer that sees an offer withdrawn does not read that link any more.
+ *
+ * A receiver that is there but does not take W3's note in
+ * DPDKR_LINK_PATIENCE_MS must not hold up what the sender has for others: the
+ * gates are opened, and what it still finds in the link may reach it after
+ * what came later through its port.
  *
  * If a note cannot complete R1 (a program that does not poll one of its
  * queues), the switch sets 'rx_force' of the offer to the number after the
@@ -198,6 +211,8 @@ struct dpdkr_link_answer {
     uint32_t pad0[13];
     uint32_t rx_done[DPDKR_MAX_QUEUES]; /* By ring: last note taken (R2). */
 };
+#define DPDKR_RX_NOTHING 1          /* For 'rx_done': notes that are taken from
+                                     * links have even numbers. */
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_link_answer) == 320, "answer layout");
 
 struct dpdkr_control {
@@ -210,7 +225,8 @@ struct dpdkr_control {
 
     /* Peer. */
     struct dpdkr_link_answer answer[DPDKR_MAX_LINKS];
-    uint32_t applied[DPDKR_MAX_QUEUES]; /* By transmit queue: S1. */
+    uint32_t applied[DPDKR_MAX_QUEUES]; /* By transmit queue: S1... */
+    uint32_t noted[DPDKR_MAX_QUEUES]; /* ...and S2, 0 before the first. */
 };
 #define DPDKR_CONTROL_OFFSET 1024
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_header) <= DPDKR_CONTROL_OFFSET,
@@ -218,10 +234,17 @@ DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_header) <= DPDKR_CONTROL_OFFSET,
 DPDKR_STATIC_ASSERT(DPDKR_CONTROL_OFFSET + sizeof(struct dpdkr_control)
                     <= DPDKR_HEADER_BYTES, "control must fit");
 
-/* The 'pad' member of a note's descriptor. */
-#define DPDKR_NOTE_PAD(ENTRY, QUEUE) ((uint16_t) ((ENTRY) << 8 | (QUEUE)))
-#define DPDKR_NOTE_ENTRY(PAD) ((PAD) >> 8)
-#define DPDKR_NOTE_QUEUE(PAD) ((PAD) & 0xff)
+/* The 'pad' member of a note's descriptor, from the switch to a receiver: the
+ * entry, the ring, and the low byte of 'offer.seq', so that a note for a link
+ * that has gone is not taken for one for its successor in the entry.  In other
+ * notes it is zero. */
+#define DPDKR_NOTE_PAD(SEQ, ENTRY, QUEUE) \
+    ((uint16_t) (((SEQ) & 0xff) << 8 | (ENTRY) << 6 | (QUEUE)))
+#define DPDKR_NOTE_SEQ(PAD) ((PAD) >> 8)
+#define DPDKR_NOTE_ENTRY(PAD) ((PAD) >> 6 & 3)
+#define DPDKR_NOTE_QUEUE(PAD) ((PAD) & 63)
+DPDKR_STATIC_ASSERT(DPDKR_MAX_LINKS <= 4 && DPDKR_MAX_QUEUES <= 64,
+                    "DPDKR_NOTE_PAD");
 
 /* The control area of the port memory at 'base'. */
 static inline struct dpdkr_control *
