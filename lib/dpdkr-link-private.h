@@ -63,9 +63,12 @@ struct dpdkr_end {
     struct dpdkr_port *port;    /* Or NULL. */
     uint32_t epoch;             /* Of the peer that the links are for. */
     struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL. */
-    struct dpdkr_link *tx;            /* Link that the newest order is for, or, if
+    struct dpdkr_link *tx;      /* Link that the newest order is for, or, if
                                  * that is even, was for; or NULL. */
     struct dpdkr_link *links[DPDKR_MAX_LINKS];
+    const char *shown_state;    /* By dpdkr_end_changed()... */
+    const struct dpdkr_end *shown_peer; /* ...last time. */
+    bool shown_error;
 
     /* After a failure. */
     char *error;

@@ -114,7 +114,8 @@ to_port(struct dpdkr_end *src, long long int now)
 /* ## ----- ## */
 
 static void
-set_state(struct dpdkr_link *link, enum dpdkr_link_state state, long long int now)
+set_state(struct dpdkr_link *link, enum dpdkr_link_state state,
+          long long int now)
 {
     link->state = state;
     link->since = now;
@@ -691,35 +692,68 @@ dpdkr_link_is_possible(const struct netdev *netdev, const char **why)
     return !*why;
 }
 
+/* Returns the state of what the peer of 'end' sends, in words, and stores the
+ * receiver, if any, into '*peer'. */
+static const char *
+end_state(const struct dpdkr_end *end, const struct dpdkr_end **peer)
+    OVS_REQUIRES(mutex)
+{
+    enum dpdkr_queue_state state = QUEUE_AWAY;
+
+    *peer = NULL;
+    if (end->tx) {
+        state = dpdkr_dir_state(end->tx, side_of(end->tx, end));
+    }
+    if (is_direct(end)) {
+        *peer = other_end(end->tx, end);
+        return state == QUEUE_ENTERING ? "to-direct" : "direct";
+    } else if (state > QUEUE_IDLE) {
+        return "to-switch";
+    } else if (end->wish && !end->error) {
+        *peer = end->wish;
+        return "to-direct";
+    } else {
+        return "switch";
+    }
+}
+
 /* Describes what has become of the wish for 'end'. */
 void
 dpdkr_end_get_status(const struct dpdkr_end *end,
                      struct dpdkr_link_status *status)
 {
-    enum dpdkr_queue_state state = QUEUE_AWAY;
+    const struct dpdkr_end *peer;
 
     memset(status, 0, sizeof *status);
     ovs_mutex_lock(&mutex);
-    if (end->tx) {
-        state = dpdkr_dir_state(end->tx, side_of(end->tx, end));
-    }
-    if (is_direct(end)) {
-        status->state = state == QUEUE_ENTERING ? "to-direct" : "direct";
-        status->peer = xstrdup(other_end(end->tx, end)->name);
-    } else if (state > QUEUE_IDLE) {
-        status->state = "to-switch";
-    } else if (end->wish && !end->error) {
-        status->state = "to-direct";
-        status->peer = xstrdup(end->wish->name);
-    } else {
-        status->state = "switch";
-    }
+    status->state = end_state(end, &peer);
+    status->peer = nullable_xstrdup(peer ? peer->name : NULL);
     if (end->wish) {
         status->error = nullable_xstrdup(end->error);
     }
     status->packets = end->stats.rx_packets;
     status->bytes = end->stats.rx_bytes;
     ovs_mutex_unlock(&mutex);
+}
+
+/* Returns true if the status of 'end' is another one than in the last call. */
+bool
+dpdkr_end_changed(struct dpdkr_end *end)
+{
+    const struct dpdkr_end *peer;
+    const char *state;
+    bool changed;
+
+    ovs_mutex_lock(&mutex);
+    state = end_state(end, &peer);
+    changed = (state != end->shown_state || peer != end->shown_peer
+               || (end->error != NULL) != end->shown_error);
+    end->shown_state = state;
+    end->shown_peer = peer;
+    end->shown_error = end->error != NULL;
+    ovs_mutex_unlock(&mutex);
+
+    return changed;
 }
 
 void

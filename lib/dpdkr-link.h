@@ -106,6 +106,7 @@ void dpdkr_end_set_wish(struct dpdkr_end *src, struct dpdkr_end *dst,
 void dpdkr_end_get_stats(struct dpdkr_end *, struct dpdkr_link_stats *);
 void dpdkr_end_get_status(const struct dpdkr_end *,
                           struct dpdkr_link_status *);
+bool dpdkr_end_changed(struct dpdkr_end *);
 
 long long int dpdkr_link_run(long long int now);
 

@@ -59,6 +59,9 @@ VLOG_DEFINE_THIS_MODULE(netdev_dpdkr);
 /* How often run() looks at the peers, in ms. */
 #define PEER_INTERVAL 50
 
+/* How often at most the state of direct links goes to the database, in ms. */
+#define LINK_CHANGE_INTERVAL 500
+
 struct netdev_dpdkr {
     struct netdev up;
     struct ovs_list node;       /* In 'all_dpdkr'. */
@@ -83,6 +86,8 @@ struct netdev_dpdkr {
 
     /* State. */
     struct dpdkr_watch watch;
+    long long int next_link_change; /* When a change of direct links may be
+                                     * announced, in ms. */
     struct dpdkr_totals old;    /* What was counted on earlier memories. */
 };
 
@@ -130,6 +135,7 @@ netdev_dpdkr_construct(struct netdev *netdev)
     dev->requested_n_txq = 1;
     dev->mtu = ETH_PAYLOAD_MAX;
     dpdkr_watch_init(&dev->watch);
+    dev->next_link_change = LLONG_MIN;
     dev->flags = NETDEV_UP | NETDEV_PROMISC;
     eth_addr_random(&dev->hwaddr);
     dev->end = dpdkr_end_create(netdev_get_name(netdev));
@@ -468,6 +474,10 @@ netdev_dpdkr_run__(struct netdev_dpdkr *dev, long long int now)
     todo = dpdkr_watch_run(&dev->watch, dev->port, now);
     if (todo & DPDKR_WATCH_REMAKE && !dev->next) {
         remake_memory(dev, now);
+    }
+    if (now >= dev->next_link_change && dpdkr_end_changed(dev->end)) {
+        todo |= DPDKR_WATCH_ANNOUNCE;
+        dev->next_link_change = now + LINK_CHANGE_INTERVAL;
     }
     if (todo & DPDKR_WATCH_ANNOUNCE) {
         netdev_change_seq_changed(&dev->up);
