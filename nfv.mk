@@ -11,6 +11,7 @@
 include nfv-files.mk
 include include/dpdkr/automake.mk
 include lib/nfv.mk
+include ofproto/nfv.mk
 include vswitchd/nfv.mk
 include drivers/automake.mk
 include utilities/nfv.mk
