@@ -12,6 +12,9 @@ NFV_PEER_CPPFLAGS = -I $(top_srcdir)/include
 # The other side of a dpdkr port, in both.
 noinst_LTLIBRARIES += drivers/libdpdkr/libpeer.la
 drivers_libdpdkr_libpeer_la_SOURCES = \
+	drivers/libdpdkr/link-queue.c \
+	drivers/libdpdkr/links.c \
+	drivers/libdpdkr/links.h \
 	drivers/libdpdkr/memory.c \
 	drivers/libdpdkr/memory.h \
 	drivers/libdpdkr/peer.c \

@@ -11,5 +11,7 @@ drivers/libdpdkr/libpeer.la: LIBS =
 drivers/libdpdkr/libdpdkr.la: LIBS =
 drivers/net_dpdkr/librte_net_dpdkr.la: LIBS =
 tests/test-libdpdkr: LIBS =
+tests/test-libdpdkr-links: LIBS =
+tests/test-libdpdkr-links-stress: LIBS =
 tests/dpdkr-fake-switch: LIBS =
 tests/dpdkr-traffic: LIBS =

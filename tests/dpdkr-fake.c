@@ -185,6 +185,7 @@ fake_port_run(struct fake_port *p)
             dpdkr_consumer_start(&p->rx[i], false);
             dpdkr_producer_start(&p->tx[i]);
             p->tx[i].consumer_sleeps = p->them->flags & DPDKR_F_SLEEPS;
+            p->rx[i].takes_notes = p->them->flags & DPDKR_F_LINKS;
         }
         p->up = true;
     } else if (state != DPDKR_UP) {

@@ -100,6 +100,35 @@ tests_test_libdpdkr_CFLAGS = $(NFV_CFLAGS)
 tests_test_libdpdkr_LDFLAGS = -static
 tests_test_libdpdkr_LDADD = drivers/libdpdkr/libdpdkr.la
 
+# Its direct links.
+NFV_UNIT_TESTS += \
+	tests/test-libdpdkr-links \
+	tests/test-libdpdkr-links-stress
+
+NFV_DPDKR_PAIR = \
+	$(NFV_DPDKR_FAKE) \
+	tests/dpdkr-fake-link.c \
+	tests/dpdkr-fake-link.h \
+	tests/dpdkr-pair.c \
+	tests/dpdkr-pair.h \
+	tests/nfv-test.h
+
+tests_test_libdpdkr_links_SOURCES = \
+	$(NFV_DPDKR_PAIR) \
+	tests/test-libdpdkr-links.c
+tests_test_libdpdkr_links_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_test_libdpdkr_links_CFLAGS = $(NFV_CFLAGS)
+tests_test_libdpdkr_links_LDFLAGS = -static
+tests_test_libdpdkr_links_LDADD = drivers/libdpdkr/libdpdkr.la
+
+tests_test_libdpdkr_links_stress_SOURCES = \
+	$(NFV_DPDKR_PAIR) \
+	tests/test-libdpdkr-links-stress.c
+tests_test_libdpdkr_links_stress_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_test_libdpdkr_links_stress_CFLAGS = $(NFV_CFLAGS)
+tests_test_libdpdkr_links_stress_LDFLAGS = -static
+tests_test_libdpdkr_links_stress_LDADD = drivers/libdpdkr/libdpdkr.la
+
 tests_dpdkr_fake_switch_SOURCES = \
 	$(NFV_DPDKR_FAKE) \
 	tests/dpdkr-fake-switch.c

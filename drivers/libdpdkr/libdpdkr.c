@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "links.h"
 #include "peer.h"
 
 /* How far ahead slots are prefetched, in frames. */
@@ -20,22 +21,13 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
-struct dpdkr_rxq {
-    struct dpdkr_peer_queue q;
-    uint32_t held;              /* Frames given out by dpdkr_rx_peek(). */
-};
-
-struct dpdkr_txq {
-    struct dpdkr_peer_queue q;
-    uint32_t held;              /* Slots given out by dpdkr_tx_reserve(). */
-};
-
 struct dpdkr {
     struct dpdkr_peer *peer;
     bool sleeps;
+    bool kicked;                /* dpdkr_run() is due.  Atomic. */
     uint32_t n_rxq, n_txq;
-    struct dpdkr_rxq *rxqs;     /* 'n_rxq' elements. */
-    struct dpdkr_txq *txqs;     /* 'n_txq' elements. */
+    struct dpdkr_peer_queue *rxqs;  /* 'n_rxq' elements. */
+    struct dpdkr_peer_queue *txqs;  /* 'n_txq' elements. */
 
     pthread_mutex_t mutex;      /* Makes its holder the control thread. */
     int64_t last_run;           /* Last dpdkr_run(), ns.  Atomic. */
@@ -73,6 +65,24 @@ forward_log(void *aux, enum dpdkr_peer_log_level level, const char *message)
     }
 }
 
+static void
+set_kicked(void *d_)
+{
+    struct dpdkr *d = d_;
+
+    __atomic_store_n(&d->kicked, true, __ATOMIC_RELAXED);
+}
+
+/* Leaves 'q', and does for the control thread what 'q' has asked for. */
+static inline void
+leave(struct dpdkr *d, struct dpdkr_peer_queue *q)
+{
+    dpdkr_peer_leave(q);
+    if (DPDKR_UNLIKELY(__atomic_load_n(&d->kicked, __ATOMIC_RELAXED))) {
+        dpdkr_run(d);
+    }
+}
+
 static int
 open__(struct dpdkr *d, const char *path, const struct dpdkr_options *o,
        char *error, size_t error_size)
@@ -86,7 +96,7 @@ open__(struct dpdkr *d, const char *path, const struct dpdkr_options *o,
              | (o->flags & DPDKR_OPEN_WAIT ? DPDKR_PEER_WAIT : 0)
              | (o->flags & DPDKR_OPEN_BAR ? DPDKR_PEER_BAR : 0));
     d->sleeps = o->flags & DPDKR_OPEN_SLEEPS;
-    err = dpdkr_peer_open(path, flags, forward_log, d, &d->peer,
+    err = dpdkr_peer_open(path, flags, forward_log, set_kicked, d, &d->peer,
                           error, error_size);
     if (err) {
         return err;
@@ -109,10 +119,10 @@ open__(struct dpdkr *d, const char *path, const struct dpdkr_options *o,
         return ENOMEM;
     }
     for (uint32_t i = 0; i < d->n_rxq; i++) {
-        dpdkr_peer_add_queue(d->peer, &d->rxqs[i].q, true, i);
+        dpdkr_peer_add_queue(d->peer, &d->rxqs[i], true, i);
     }
     for (uint32_t i = 0; i < d->n_txq; i++) {
-        dpdkr_peer_add_queue(d->peer, &d->txqs[i].q, false, i);
+        dpdkr_peer_add_queue(d->peer, &d->txqs[i], false, i);
     }
     dpdkr_peer_start(d->peer, d->n_rxq, d->n_txq);
     return 0;
@@ -185,6 +195,7 @@ dpdkr_run(struct dpdkr *d)
     /* Whoever has the mutex does what this thread would do. */
     if (!pthread_mutex_trylock(&d->mutex)) {
         __atomic_store_n(&d->last_run, now_ns(), __ATOMIC_RELAXED);
+        __atomic_store_n(&d->kicked, false, __ATOMIC_RELAXED);
         dpdkr_peer_run(d->peer);
         pthread_mutex_unlock(&d->mutex);
     }
@@ -200,78 +211,117 @@ dpdkr_link_up(const struct dpdkr *d)
 /* ## Receive ## */
 /* ## ------- ## */
 
+/* Copies up to 'n' frames out of the ring of 'c', one of those of 'q'. */
+static inline unsigned int
+rx_copy(struct dpdkr_peer_queue *q, struct dpdkr_consumer *c,
+        struct dpdkr_frame frames[], unsigned int n)
+{
+    unsigned int n_rx = 0, n_done;
+    unsigned int runts = 0, too_long = 0;
+    uint64_t bytes = 0;
+
+    c->at_note = false;
+    n = dpdkr_consumer_avail(c, n);
+    for (unsigned int i = 0; i < n && i < AHEAD; i++) {
+        dpdkr_consumer_prefetch(c, i);
+    }
+    for (n_done = 0; n_done < n; n_done++) {
+        struct dpdkr_frame *f = &frames[n_rx];
+        const uint8_t *data;
+        uint32_t len;
+
+        if (n_done + AHEAD < n) {
+            dpdkr_consumer_prefetch(c, n_done + AHEAD);
+        }
+        data = dpdkr_consumer_frame(c, n_done, &len);
+        if (DPDKR_UNLIKELY(!data)) {
+            break;
+        } else if (DPDKR_UNLIKELY(len < DPDKR_MIN_FRAME)) {
+            runts++;
+        } else if (DPDKR_UNLIKELY(len > f->size)) {
+            too_long++;
+        } else {
+            memcpy(f->data, data, len);
+            f->len = len;
+            bytes += len;
+            n_rx++;
+        }
+    }
+    if (n_done) {
+        dpdkr_consumer_release(c, n_done);
+        dpdkr_peer_count(&q->packets, n_rx);
+        dpdkr_peer_count(&q->bytes, bytes);
+    }
+    if (DPDKR_UNLIKELY(runts)) {
+        dpdkr_consumer_count_runts(c, runts);
+        dpdkr_peer_count(&q->runts, runts);
+    }
+    if (DPDKR_UNLIKELY(too_long)) {
+        dpdkr_peer_count(&q->drop_size, too_long);
+    }
+    if (DPDKR_UNLIKELY(c->broken)) {
+        dpdkr_links_rx_broken(q, c);
+    }
+    return n_rx;
+}
+
+/* The same with all the rings that 'q' has, and what stands there for it. */
+static unsigned int
+rx_copy_all(struct dpdkr_peer_queue *q, struct dpdkr_frame frames[],
+            unsigned int n)
+{
+    struct dpdkr_links_iter it;
+    struct dpdkr_consumer *c;
+    unsigned int n_rx = 0;
+
+    dpdkr_links_rx_start(q, &it);
+    while (n_rx < n && (c = dpdkr_links_rx_next(q, &it)) != NULL) {
+        unsigned int n_new = rx_copy(q, c, frames + n_rx, n - n_rx);
+
+        if (!n_new) {
+            dpdkr_links_rx_nothing(q, &it);
+        }
+        n_rx += n_new;
+    }
+    return n_rx;
+}
+
 unsigned int
 dpdkr_rx_burst(struct dpdkr *d, unsigned int queue,
                struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_rxq *rxq = &d->rxqs[queue];
-    unsigned int n_rx = 0, n_done = 0;
-    unsigned int runts = 0, too_long = 0;
-    uint64_t bytes = 0;
+    struct dpdkr_peer_queue *q = &d->rxqs[queue];
+    unsigned int n_rx = 0;
 
-    if (queue >= d->n_rxq || rxq->held) {
+    if (queue >= d->n_rxq || q->held) {
         return 0;
     }
-    if (dpdkr_peer_enter(&rxq->q)) {
-        struct dpdkr_consumer *c = &rxq->q.c;
+    if (dpdkr_peer_enter(q)) {
+        bool plain = dpdkr_links_rx_is_plain(q);
 
-        n = dpdkr_consumer_avail(c, n);
-        for (unsigned int i = 0; i < n && i < AHEAD; i++) {
-            dpdkr_consumer_prefetch(c, i);
+        if (DPDKR_LIKELY(plain)) {
+            n_rx = rx_copy(q, &q->c, frames, n);
         }
-        for (; n_done < n; n_done++) {
-            struct dpdkr_frame *f = &frames[n_rx];
-            const uint8_t *data;
-            uint32_t len;
-
-            if (n_done + AHEAD < n) {
-                dpdkr_consumer_prefetch(c, n_done + AHEAD);
-            }
-            data = dpdkr_consumer_frame(c, n_done, &len);
-            if (DPDKR_UNLIKELY(!data)) {
-                break;
-            } else if (DPDKR_UNLIKELY(len < DPDKR_MIN_FRAME)) {
-                runts++;
-            } else if (DPDKR_UNLIKELY(len > f->size)) {
-                too_long++;
-            } else {
-                memcpy(f->data, data, len);
-                f->len = len;
-                bytes += len;
-                n_rx++;
-            }
-        }
-        if (n_done) {
-            dpdkr_consumer_release(c, n_done);
-            dpdkr_peer_count(&rxq->q.packets, n_rx);
-            dpdkr_peer_count(&rxq->q.bytes, bytes);
-        }
-        if (DPDKR_UNLIKELY(runts)) {
-            dpdkr_consumer_count_runts(c, runts);
-            dpdkr_peer_count(&rxq->q.runts, runts);
-        }
-        if (DPDKR_UNLIKELY(too_long)) {
-            dpdkr_peer_count(&rxq->q.drop_size, too_long);
-        }
-        if (DPDKR_UNLIKELY(c->broken)) {
-            dpdkr_peer_report_broken(&rxq->q);
+        if (DPDKR_UNLIKELY(!plain || (!n_rx && q->c.at_note))) {
+            n_rx = rx_copy_all(q, frames, n);
         }
     }
-    dpdkr_peer_leave(&rxq->q);
+    leave(d, q);
     return n_rx;
 }
 
-/* The inner half of dpdkr_rx_peek(), on a queue that is entered. */
+/* The inner half of dpdkr_rx_peek(), for the ring of 'c'. */
 static unsigned int
-rx_peek__(struct dpdkr_rxq *rxq, struct dpdkr_frame frames[], unsigned int n)
+rx_peek(struct dpdkr_peer_queue *q, struct dpdkr_consumer *c,
+        struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_consumer *c = &rxq->q.c;
     unsigned int i, runts = 0;
     const uint8_t *data;
     uint32_t len;
 
     /* The caller is to see no runts: those that stand first go now, others end
      * this burst. */
+    c->at_note = false;
     n = dpdkr_consumer_avail(c, n);
     for (i = 0; i < n; i++) {
         data = dpdkr_consumer_frame(c, i, &len);
@@ -291,33 +341,66 @@ rx_peek__(struct dpdkr_rxq *rxq, struct dpdkr_frame frames[], unsigned int n)
     }
     if (DPDKR_UNLIKELY(runts)) {
         dpdkr_consumer_count_runts(c, runts);
-        dpdkr_peer_count(&rxq->q.runts, runts);
+        dpdkr_peer_count(&q->runts, runts);
         dpdkr_consumer_release(c, runts);
     }
+    if (DPDKR_UNLIKELY(c->broken)) {
+        dpdkr_links_rx_broken(q, c);
+    }
     return i - runts;
+}
+
+/* The same with the first ring of 'q' that has frames. */
+static unsigned int
+rx_peek_any(struct dpdkr_peer_queue *q, struct dpdkr_frame frames[],
+            unsigned int n)
+{
+    struct dpdkr_links_iter it;
+    struct dpdkr_consumer *c;
+
+    dpdkr_links_rx_start(q, &it);
+    while ((c = dpdkr_links_rx_next(q, &it)) != NULL) {
+        unsigned int n_rx = rx_peek(q, c, frames, n);
+
+        if (n_rx) {
+            q->in = c;
+            return n_rx;
+        }
+        dpdkr_links_rx_nothing(q, &it);
+    }
+    return 0;
 }
 
 unsigned int
 dpdkr_rx_peek(struct dpdkr *d, unsigned int queue,
               struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_rxq *rxq = &d->rxqs[queue];
+    struct dpdkr_peer_queue *q = &d->rxqs[queue];
     unsigned int n_rx = 0;
 
-    if (queue >= d->n_rxq) {
+    if (queue >= d->n_rxq || !n) {
         return 0;
     }
-    if (dpdkr_peer_enter(&rxq->q)) {
-        n_rx = rx_peek__(rxq, frames, n);
-        if (n_rx > rxq->held) {
-            rxq->held = n_rx;
+    if (dpdkr_peer_enter(q)) {
+        if (q->held) {
+            n_rx = rx_peek(q, q->in, frames, n);
+        } else {
+            bool plain = dpdkr_links_rx_is_plain(q);
+
+            if (DPDKR_LIKELY(plain)) {
+                q->in = &q->c;
+                n_rx = rx_peek(q, &q->c, frames, n);
+            }
+            if (DPDKR_UNLIKELY(!plain || (!n_rx && q->c.at_note))) {
+                n_rx = rx_peek_any(q, frames, n);
+            }
         }
-        if (DPDKR_UNLIKELY(rxq->q.c.broken)) {
-            dpdkr_peer_report_broken(&rxq->q);
+        if (n_rx > q->held) {
+            q->held = n_rx;
         }
     }
-    if (!rxq->held) {
-        dpdkr_peer_leave(&rxq->q);
+    if (!q->held) {
+        leave(d, q);
     }
     return n_rx;
 }
@@ -325,14 +408,14 @@ dpdkr_rx_peek(struct dpdkr *d, unsigned int queue,
 void
 dpdkr_rx_release(struct dpdkr *d, unsigned int queue, unsigned int n)
 {
-    struct dpdkr_rxq *rxq = &d->rxqs[queue];
+    struct dpdkr_peer_queue *q = &d->rxqs[queue];
 
-    if (queue >= d->n_rxq || !rxq->held) {
+    if (queue >= d->n_rxq || !q->held) {
         return;
     }
-    n = n < rxq->held ? n : rxq->held;
+    n = n < q->held ? n : q->held;
     if (n) {
-        struct dpdkr_consumer *c = &rxq->q.c;
+        struct dpdkr_consumer *c = q->in;
         uint64_t bytes = 0;
         unsigned int i;
 
@@ -345,70 +428,83 @@ dpdkr_rx_release(struct dpdkr *d, unsigned int queue, unsigned int n)
             bytes += len;
         }
         dpdkr_consumer_release(c, n);
-        dpdkr_peer_count(&rxq->q.packets, n);
-        dpdkr_peer_count(&rxq->q.bytes, bytes);
+        dpdkr_peer_count(&q->packets, n);
+        dpdkr_peer_count(&q->bytes, bytes);
     }
-    rxq->held = 0;
-    dpdkr_peer_leave(&rxq->q);
+    q->held = 0;
+    leave(d, q);
 }
 
 /* ## ---- ## */
 /* ## Send ## */
 /* ## ---- ## */
 
+/* Copies as many of the 'n' frames as possible into the ring of 'p', that of
+ * 'q'.  Returns how many are done with. */
+static unsigned int
+tx_copy(struct dpdkr_peer_queue *q, struct dpdkr_producer *p,
+        const struct dpdkr_frame frames[], unsigned int n)
+{
+    uint32_t room = dpdkr_producer_room(p, n);
+    unsigned int n_done, n_tx = 0;
+    uint64_t bytes = 0;
+
+    for (unsigned int i = 0; i < room && i < AHEAD; i++) {
+        dpdkr_producer_prefetch(p, i);
+    }
+    for (n_done = 0; n_done < n; n_done++) {
+        const struct dpdkr_frame *f = &frames[n_done];
+
+        if (DPDKR_UNLIKELY(f->len < DPDKR_MIN_FRAME
+                           || f->len > p->r.slot_size)) {
+            continue;
+        } else if (n_tx >= room) {
+            break;
+        }
+        if (n_tx + AHEAD < room) {
+            dpdkr_producer_prefetch(p, n_tx + AHEAD);
+        }
+        memcpy(dpdkr_producer_slot(p, n_tx), f->data, f->len);
+        dpdkr_producer_set(p, n_tx, f->len);
+        bytes += f->len;
+        n_tx++;
+    }
+    if (n_tx) {
+        dpdkr_producer_publish(p, n_tx);
+        dpdkr_peer_count(&q->packets, n_tx);
+        dpdkr_peer_count(&q->bytes, bytes);
+    }
+    if (DPDKR_UNLIKELY(n_done > n_tx)) {
+        dpdkr_producer_count_drops(p, 0, n_done - n_tx, 0);
+        dpdkr_peer_count(&q->drop_size, n_done - n_tx);
+    }
+    if (n_done < n && DPDKR_UNLIKELY(p->broken)) {
+        dpdkr_links_tx_broken(q, p);
+    }
+    return n_done;
+}
+
 unsigned int
 dpdkr_tx_burst(struct dpdkr *d, unsigned int queue,
                const struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_txq *txq = &d->txqs[queue];
+    struct dpdkr_peer_queue *q = &d->txqs[queue];
     unsigned int n_done = 0;
 
-    if (queue >= d->n_txq || txq->held) {
+    if (queue >= d->n_txq || q->held) {
         return 0;
     }
-    if (dpdkr_peer_enter(&txq->q)) {
-        struct dpdkr_producer *p = &txq->q.p;
-        uint32_t room = dpdkr_producer_room(p, n);
-        unsigned int n_tx = 0;
-        uint64_t bytes = 0;
+    if (dpdkr_peer_enter(q)) {
+        struct dpdkr_producer *p = dpdkr_links_tx(q);
 
-        for (unsigned int i = 0; i < room && i < AHEAD; i++) {
-            dpdkr_producer_prefetch(p, i);
-        }
-        for (; n_done < n; n_done++) {
-            const struct dpdkr_frame *f = &frames[n_done];
-
-            if (DPDKR_UNLIKELY(f->len < DPDKR_MIN_FRAME
-                               || f->len > p->r.slot_size)) {
-                continue;
-            } else if (n_tx >= room) {
-                break;
-            }
-            if (n_tx + AHEAD < room) {
-                dpdkr_producer_prefetch(p, n_tx + AHEAD);
-            }
-            memcpy(dpdkr_producer_slot(p, n_tx), f->data, f->len);
-            dpdkr_producer_set(p, n_tx, f->len);
-            bytes += f->len;
-            n_tx++;
-        }
-        if (n_tx) {
-            dpdkr_producer_publish(p, n_tx);
-            dpdkr_peer_count(&txq->q.packets, n_tx);
-            dpdkr_peer_count(&txq->q.bytes, bytes);
-        }
-        if (DPDKR_UNLIKELY(n_done > n_tx)) {
-            dpdkr_producer_count_drops(p, 0, n_done - n_tx, 0);
-            dpdkr_peer_count(&txq->q.drop_size, n_done - n_tx);
+        if (DPDKR_LIKELY(p != NULL)) {
+            n_done = tx_copy(q, p, frames, n);
         }
         if (n_done < n) {
-            dpdkr_peer_count(&txq->q.full, n - n_done);
-            if (DPDKR_UNLIKELY(p->broken)) {
-                dpdkr_peer_report_broken(&txq->q);
-            }
+            dpdkr_peer_count(&q->full, n - n_done);
         }
     }
-    dpdkr_peer_leave(&txq->q);
+    leave(d, q);
     return n_done;
 }
 
@@ -416,31 +512,33 @@ unsigned int
 dpdkr_tx_reserve(struct dpdkr *d, unsigned int queue,
                  struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_txq *txq = &d->txqs[queue];
+    struct dpdkr_peer_queue *q = &d->txqs[queue];
     unsigned int n_tx = 0;
 
     if (queue >= d->n_txq) {
         return 0;
     }
-    if (dpdkr_peer_enter(&txq->q)) {
-        struct dpdkr_producer *p = &txq->q.p;
+    if (dpdkr_peer_enter(q)) {
+        struct dpdkr_producer *p = q->held ? q->out : dpdkr_links_tx(q);
 
-        n_tx = dpdkr_producer_room(p, n);
-        for (unsigned int i = 0; i < n_tx; i++) {
-            frames[i].data = dpdkr_producer_slot(p, i);
-            frames[i].len = 0;
-            frames[i].size = p->r.slot_size;
-            __builtin_prefetch(frames[i].data, 1, 3);
+        if (DPDKR_LIKELY(p != NULL)) {
+            n_tx = dpdkr_producer_room(p, n);
+            for (unsigned int i = 0; i < n_tx; i++) {
+                frames[i].data = dpdkr_producer_slot(p, i);
+                frames[i].len = 0;
+                frames[i].size = p->r.slot_size;
+                __builtin_prefetch(frames[i].data, 1, 3);
+            }
+            if (DPDKR_UNLIKELY(p->broken)) {
+                dpdkr_links_tx_broken(q, p);
+            }
         }
-        if (n_tx > txq->held) {
-            txq->held = n_tx;
-        }
-        if (DPDKR_UNLIKELY(p->broken)) {
-            dpdkr_peer_report_broken(&txq->q);
+        if (n_tx > q->held) {
+            q->held = n_tx;
         }
     }
-    if (!txq->held) {
-        dpdkr_peer_leave(&txq->q);
+    if (!q->held) {
+        leave(d, q);
     }
     return n_tx;
 }
@@ -449,21 +547,22 @@ unsigned int
 dpdkr_tx_commit(struct dpdkr *d, unsigned int queue,
                 const struct dpdkr_frame frames[], unsigned int n)
 {
-    struct dpdkr_txq *txq = &d->txqs[queue];
-    struct dpdkr_producer *p = &txq->q.p;
+    struct dpdkr_peer_queue *q = &d->txqs[queue];
+    struct dpdkr_producer *p;
     uint64_t bytes = 0;
     unsigned int i;
 
-    if (queue >= d->n_txq || !txq->held) {
+    if (queue >= d->n_txq || !q->held) {
         return 0;
     }
-    n = n < txq->held ? n : txq->held;
+    p = q->out;
+    n = n < q->held ? n : q->held;
     for (i = 0; i < n; i++) {
         uint32_t len = frames[i].len;
 
         if (DPDKR_UNLIKELY(len < DPDKR_MIN_FRAME || len > p->r.slot_size)) {
             dpdkr_producer_count_drops(p, 0, 1, 0);
-            dpdkr_peer_count(&txq->q.drop_size, 1);
+            dpdkr_peer_count(&q->drop_size, 1);
             break;
         }
         dpdkr_producer_set(p, i, len);
@@ -471,35 +570,28 @@ dpdkr_tx_commit(struct dpdkr *d, unsigned int queue,
     }
     if (i) {
         dpdkr_producer_publish(p, i);
-        dpdkr_peer_count(&txq->q.packets, i);
-        dpdkr_peer_count(&txq->q.bytes, bytes);
+        dpdkr_peer_count(&q->packets, i);
+        dpdkr_peer_count(&q->bytes, bytes);
     }
-    txq->held = 0;
-    dpdkr_peer_leave(&txq->q);
+    q->held = 0;
+    leave(d, q);
     return i;
 }
 
 unsigned int
 dpdkr_tx_pending(struct dpdkr *d, unsigned int queue)
 {
-    struct dpdkr_txq *txq = &d->txqs[queue];
+    struct dpdkr_peer_queue *q = &d->txqs[queue];
     unsigned int pending = 0;
 
     if (queue >= d->n_txq) {
         return 0;
     }
-    if (dpdkr_peer_enter(&txq->q)) {
-        struct dpdkr_producer *p = &txq->q.p;
-        uint32_t size = p->r.mask + 1;
-
-        pending = size - dpdkr_producer_room(p, size);
-        if (DPDKR_UNLIKELY(p->broken)) {
-            dpdkr_peer_report_broken(&txq->q);
-            pending = 0;
-        }
+    if (dpdkr_peer_enter(q)) {
+        pending = dpdkr_links_tx_pending(q);
     }
-    if (!txq->held) {
-        dpdkr_peer_leave(&txq->q);
+    if (!q->held) {
+        leave(d, q);
     }
     return pending;
 }
@@ -508,25 +600,20 @@ dpdkr_tx_pending(struct dpdkr *d, unsigned int queue)
 /* ## Wait ## */
 /* ## ---- ## */
 
-/* One sleep of dpdkr_wait() on a queue that is entered: for 'latency' ns if
- * frames wait already, else for the first one, but not past 'limit' (on the
- * clock of now_ns()) either way.
- *
- * Two thresholds, since with a single one the latency would have to bound each
- * sleep, also of a queue where nothing ever arrives. */
+/* Sleeps, up to 'ns' ns, while the link is down.  Returns true if a signal
+ * arrived. */
 static bool
-wait__(struct dpdkr_rxq *rxq, uint32_t avail, uint32_t threshold,
-       int64_t latency, int64_t limit, int64_t now)
+wait_for_link(struct dpdkr *d, int64_t ns)
 {
-    int64_t ns = limit - now;
+    struct timespec ts = { .tv_sec = 0, .tv_nsec = 5 * NS_PER_MS };
+    bool interrupted;
 
-    if (avail && latency < ns) {
-        ns = latency;
+    if (ns < ts.tv_nsec) {
+        ts.tv_nsec = ns;
     }
-    errno = 0;
-    dpdkr_consumer_wait(&rxq->q.c, avail ? threshold : 1, ns > 0 ? ns : 0);
-    dpdkr_peer_count(&rxq->q.wakeups, 1);
-    return errno == EINTR;
+    interrupted = nanosleep(&ts, NULL) && errno == EINTR;
+    dpdkr_run(d);
+    return interrupted;
 }
 
 int
@@ -534,7 +621,7 @@ dpdkr_wait(struct dpdkr *d, unsigned int queue, unsigned int threshold,
            unsigned int latency_us, int timeout_ms)
 {
     const int64_t run_interval = DPDKR_PEER_RUN_MS * NS_PER_MS;
-    struct dpdkr_rxq *rxq = &d->rxqs[queue];
+    struct dpdkr_peer_queue *q = &d->rxqs[queue];
     int64_t now = now_ns();
     int64_t deadline = (timeout_ms < 0 ? INT64_MAX
                         : now + timeout_ms * NS_PER_MS);
@@ -543,7 +630,7 @@ dpdkr_wait(struct dpdkr *d, unsigned int queue, unsigned int threshold,
 
     if (!d->sleeps || queue >= d->n_rxq) {
         return -EINVAL;
-    } else if (rxq->held) {
+    } else if (q->held) {
         return -EBUSY;
     }
     if (!threshold) {
@@ -555,6 +642,7 @@ dpdkr_wait(struct dpdkr *d, unsigned int queue, unsigned int threshold,
     for (;;) {
         int64_t next_run = (__atomic_load_n(&d->last_run, __ATOMIC_RELAXED)
                             + run_interval);
+        bool up, full = false;
         uint32_t avail = 0;
 
         if (now >= next_run) {
@@ -562,52 +650,46 @@ dpdkr_wait(struct dpdkr *d, unsigned int queue, unsigned int threshold,
             next_run = now + run_interval;
         }
 
-        bool up = dpdkr_peer_enter(&rxq->q);
+        up = dpdkr_peer_enter(q);
         if (up) {
-            struct dpdkr_consumer *c = &rxq->q.c;
-
-            if (threshold > c->r.mask + 1) {
-                threshold = c->r.mask + 1;
-            }
-            avail = dpdkr_consumer_avail(c, threshold);
+            avail = dpdkr_links_rx_avail(q, threshold, &full);
             if (avail && latency_end < 0) {
                 latency_end = now + (int64_t) latency_us * 1000;
             }
-            if (avail < threshold && !interrupted && now < deadline
-                && (!avail || now < latency_end)) {
-                interrupted = wait__(rxq, avail, threshold,
-                                     latency_end - now,
-                                     next_run < deadline ? next_run
-                                     : deadline, now);
+            if (avail < threshold && !full && !interrupted && now < deadline
+                && (!avail || now < latency_end)
+                && !__atomic_load_n(&d->kicked, __ATOMIC_RELAXED)) {
+                /* For the first frame, or for those that are missing but not
+                 * past the latency.  Two thresholds, since with a single one
+                 * the latency would have to bound each sleep, also where
+                 * nothing ever arrives. */
+                int64_t limit = next_run < deadline ? next_run : deadline;
+
+                if (avail && latency_end < limit) {
+                    limit = latency_end;
+                }
+                interrupted = dpdkr_links_rx_sleep(q, avail
+                                                   ? threshold - avail : 1,
+                                                   limit - now) == EINTR;
                 avail = 0;
             }
-            if (DPDKR_UNLIKELY(c->broken)) {
-                dpdkr_peer_report_broken(&rxq->q);
-            }
         }
-        dpdkr_peer_leave(&rxq->q);
+        leave(d, q);
 
         if (avail) {
             return avail;
         }
         if (!up && !interrupted && now < deadline) {
-            int64_t ns = deadline - now;
-            struct timespec ts = { .tv_sec = 0, .tv_nsec = 5 * NS_PER_MS };
-
-            if (ns < ts.tv_nsec) {
-                ts.tv_nsec = ns;
-            }
-            interrupted = nanosleep(&ts, NULL) && errno == EINTR;
-            dpdkr_run(d);
+            interrupted = wait_for_link(d, deadline - now);
         }
 
         now = now_ns();
         if (now >= deadline || interrupted) {
-            /* A last look at the ring. */
-            if (up && dpdkr_peer_enter(&rxq->q)) {
-                avail = dpdkr_consumer_avail(&rxq->q.c, threshold);
+            /* A last look at the rings. */
+            if (up && dpdkr_peer_enter(q)) {
+                avail = dpdkr_links_rx_avail(q, threshold, &full);
             }
-            dpdkr_peer_leave(&rxq->q);
+            leave(d, q);
             return avail ? (int) avail : interrupted ? -EINTR : 0;
         }
     }
@@ -647,13 +729,13 @@ dpdkr_get_stats(const struct dpdkr *d, unsigned int queue,
     memset(&s, 0, sizeof s);
     for (uint32_t i = 0; i < d->n_rxq; i++) {
         if (queue == i || queue == DPDKR_ALL_QUEUES) {
-            add_rx_stats(&d->rxqs[i].q, &s);
+            add_rx_stats(&d->rxqs[i], &s);
             found = true;
         }
     }
     for (uint32_t i = 0; i < d->n_txq; i++) {
         if (queue == i || queue == DPDKR_ALL_QUEUES) {
-            add_tx_stats(&d->txqs[i].q, &s);
+            add_tx_stats(&d->txqs[i], &s);
             found = true;
         }
     }
@@ -690,6 +772,11 @@ dpdkr_get_info(struct dpdkr *d, struct dpdkr_info *info, size_t size)
     i.n_cut_by_switch = p.n_cut_by_switch;
     i.n_cut_by_us = p.n_cut_by_us;
     i.last_cut = dpdkr_cut_reason_to_string(p.last_cut_reason);
+    i.n_links = p.n_links;
+    i.n_tx_direct = p.n_tx_direct;
+    i.n_rx_direct = p.n_rx_direct;
+    i.n_handovers = p.n_handovers;
+    i.n_notes = p.n_notes;
 
     memset(info, 0, size);
     memcpy(info, &i, size < sizeof i ? size : sizeof i);

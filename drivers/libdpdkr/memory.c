@@ -119,13 +119,14 @@ memory_open__(struct dpdkr_memory *m, const char *path, uint32_t kind,
         snprintf(error, error_size, "%s: %s", path, problem);
         return EPROTO;
     }
-    if (h.side[DPDKR_SIDE_A].state == DPDKR_RETIRED) {
+    if (kind == DPDKR_KIND_PORT
+        && h.side[DPDKR_SIDE_A].state == DPDKR_RETIRED) {
         snprintf(error, error_size, "%s: retired by the switch", path);
         return ESTALE;
     }
     memcpy(m->id, h.id, sizeof m->id);
 
-    if (!m->bar) {
+    if (kind == DPDKR_KIND_PORT && !m->bar) {
         err = lock_byte(m->fd, F_OFD_SETLK, m->side, &fl);
         if (err == EAGAIN || err == EACCES) {
             snprintf(error, error_size, "%s: port is in use by another "

@@ -3,8 +3,9 @@
 #ifndef DPDKR_MEMORY_H
 #define DPDKR_MEMORY_H 1
 
-/* The file behind a dpdkr memory, seen from one side: opened, locked, checked
- * and mapped, and what the file system tells about it afterwards.
+/* The file behind a dpdkr memory, seen from one side: opened, locked if it is
+ * a port's, checked and mapped, and what the file system tells about it
+ * afterwards.
  *
  * All functions are for one thread at a time and do not block. */
 
@@ -24,8 +25,10 @@ struct dpdkr_memory {
     ino_t st_ino;
 };
 
-/* Opens the memory of kind 'kind' at 'path' and takes the lock of side 'side'.
- * 'bar' says that 'path' is a PCI BAR; one in sysfs is recognized by itself.
+/* Opens the memory of kind 'kind' at 'path' and, if that is a port's, takes
+ * the lock of side 'side'.  (Nobody locks a link: who is alive, the locks of
+ * the ports tell.)  'bar' says that 'path' is a PCI BAR; one in sysfs is
+ * recognized by itself.
  *
  * Returns 0 if successful, then the caller owns '*m' and must finally call
  * dpdkr_memory_close().  Otherwise returns a positive errno value and writes a
@@ -34,7 +37,7 @@ struct dpdkr_memory {
  *     ENOENT     There is no such file.
  *     EBUSY      Another process has the lock.
  *     EPROTO     This is no sound dpdkr memory of that kind.
- *     ESTALE     It is one, but side A has retired it.
+ *     ESTALE     It is a port's, but side A has retired it.
  *     others     As open(), fstat(), fcntl() and mmap() return them. */
 int dpdkr_memory_open(struct dpdkr_memory *m, const char *path, uint32_t kind,
                       uint32_t side, bool bar,

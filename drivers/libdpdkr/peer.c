@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "links.h"
 #include "memory.h"
 
 /* Back-off after a cut-off, ms. */
@@ -59,6 +60,7 @@ struct dpdkr_peer {
     uint64_t beat;              /* Our heartbeat. */
     uint64_t their_beat;        /* Last seen... */
     int64_t their_beat_time;    /* ...to change, then. */
+    struct dpdkr_links links;   /* Mapped ones only if the port is, too. */
 
     int64_t attach_after;       /* Back-off: not before that time. */
     int64_t backoff;            /* The next one. */
@@ -130,37 +132,49 @@ dpdkr_peer_rebind__(struct dpdkr_peer_queue *q, uint32_t generation)
     if (!(generation & 1)) {
         return false;
     }
-    if (!q->is_rx) {
-        q->p.consumer_sleeps = __atomic_load_n(&q->shared->other_sleeps,
-                                               __ATOMIC_RELAXED);
+    /* What the program holds stays where it is, and with it what the queue
+     * looks at. */
+    if (!q->held) {
+        dpdkr_links_rebind(q);
+        /* Partner: queues_have_seen() in links.c. */
+        __atomic_store_n(&q->generation, generation, __ATOMIC_RELEASE);
     }
-    q->generation = generation;
     return true;
 }
 
 static void
-peer_set_generation(struct dpdkr_peer *peer, uint32_t generation)
+peer_add_generation(struct dpdkr_peer *peer, uint32_t n)
 {
     /* Partner: dpdkr_peer_enter(). */
-    __atomic_store_n(&peer->shared.generation, generation, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&peer->shared.generation, n, __ATOMIC_SEQ_CST);
 }
 
 /* Makes the queues look at what has changed, link up. */
 static void
 peer_link_changed(struct dpdkr_peer *peer)
 {
-    if (peer->shared.generation & 1) {
-        peer_set_generation(peer, peer->shared.generation + 2);
-    }
+    peer_add_generation(peer, 2);
 }
 
 static void
 peer_set_link(struct dpdkr_peer *peer, bool up)
 {
-    if (up != (peer->shared.generation & 1)) {
+    if (up != dpdkr_peer_link_up(peer)) {
         peer->quiescent = false;
         peer->n_link_changes++;
-        peer_set_generation(peer, peer->shared.generation + 1);
+        peer_add_generation(peer, 1);
+    }
+}
+
+/* Orders the caller's accesses to memory before this call and those after it
+ * with regard to each queue thread, as if that executed a full barrier in
+ * between. */
+void
+dpdkr_peer_membarrier(const struct dpdkr_peer_shared *shared)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!shared->need_fence) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     }
 }
 
@@ -173,10 +187,7 @@ peer_quiesce(struct dpdkr_peer *peer)
         return true;
     }
     /* Partner: dpdkr_peer_enter(). */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!peer->shared.need_fence) {
-        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    }
+    dpdkr_peer_membarrier(&peer->shared);
     for (uint32_t i = 0; i < DPDKR_MAX_QUEUES; i++) {
         /* Partner: dpdkr_peer_leave(). */
         if ((peer->rxqs[i] && get32(&peer->rxqs[i]->busy))
@@ -216,6 +227,7 @@ peer_broken_queue(const struct dpdkr_peer *peer, uint32_t *index, bool *is_rx)
 static void
 peer_unmap(struct dpdkr_peer *peer)
 {
+    dpdkr_links_stop(&peer->links);
     dpdkr_memory_close(&peer->mem);
     peer->us = peer->them = NULL;
     peer->drop_memory = false;
@@ -314,7 +326,7 @@ peer_announce(struct dpdkr_peer *peer)
     struct dpdkr_side *us = peer->us;
 
     us->version = DPDKR_ABI_VERSION;
-    us->flags = ((peer->mem.bar ? DPDKR_F_HEARTBEAT : 0)
+    us->flags = ((peer->mem.bar ? DPDKR_F_HEARTBEAT : DPDKR_F_LINKS)
                  | (peer->flags & DPDKR_PEER_SLEEPS ? DPDKR_F_SLEEPS : 0));
     us->n_rxq = peer->n_rxq;
     us->n_txq = peer->n_txq;
@@ -368,6 +380,8 @@ peer_start_rings(struct dpdkr_peer *peer, int64_t now)
             q->broken = 0;
         }
     }
+    peer->links.refuse = peer->mem.bar;
+    dpdkr_links_start(&peer->links, base, g, peer->n_rxq, peer->n_txq);
     set32(&peer->us->state, peer->admin_up ? DPDKR_UP : DPDKR_ADMIN_DOWN);
     peer->state = PEER_ATTACHED;
     peer->attached_since = now;
@@ -471,7 +485,10 @@ peer_run_attached(struct dpdkr_peer *peer, bool switch_alive, int64_t now)
         peer_link_changed(peer);
     }
 
-    up = (switch_alive && peer->admin_up
+    dpdkr_links_run(&peer->links);
+
+    up = ((switch_alive || dpdkr_links_in_use(&peer->links))
+          && peer->admin_up
           && get32(&peer->them->state) != DPDKR_ADMIN_DOWN);
     if (up != dpdkr_peer_link_up(peer)) {
         peer_set_link(peer, up);
@@ -513,6 +530,9 @@ peer_run__(struct dpdkr_peer *peer, int64_t now)
 
     switch (peer->state) {
     case PEER_DETACHED:
+        if (peer->links.control && peer_quiesce(peer)) {
+            dpdkr_links_stop(&peer->links);
+        }
         if (peer_may_attach(peer, alive, now) && peer_quiesce(peer)) {
             peer_announce(peer);
         }
@@ -559,15 +579,17 @@ dpdkr_peer_run(struct dpdkr_peer *peer)
 /* ## ---------- ## */
 
 /* Opens the port at 'path'.  'flags' is a set of DPDKR_PEER_*.  'log', if it
- * is not NULL, gets 'aux' and each message, and must not call back.
+ * is not NULL, gets 'aux' and each message, and must not call back.  'kick',
+ * if it is not NULL, gets 'aux'.
  *
  * Returns 0 and stores a peer that is stopped into '*peerp', or returns a
  * positive errno value (see dpdkr_memory_open()) and stores a message, with
  * 'path' in it, into the 'error_size' bytes at 'error'. */
 int
 dpdkr_peer_open(const char *path, unsigned int flags,
-                dpdkr_peer_log_func *log, void *aux,
-                struct dpdkr_peer **peerp, char *error, size_t error_size)
+                dpdkr_peer_log_func *log, dpdkr_peer_kick_func *kick,
+                void *aux, struct dpdkr_peer **peerp,
+                char *error, size_t error_size)
 {
     struct dpdkr_peer *peer;
     int err;
@@ -600,6 +622,18 @@ dpdkr_peer_open(const char *path, unsigned int flags,
     peer->shared.need_fence
         = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
                   0, 0) != 0;
+
+    peer->shared.kick = kick;
+    peer->shared.kick_aux = aux;
+    peer->links = (struct dpdkr_links) {
+        .shared = &peer->shared,
+        .rxqs = peer->rxqs,
+        .txqs = peer->txqs,
+        .log = log,
+        .log_aux = aux,
+        .path = peer->path,
+        .sleeps = flags & DPDKR_PEER_SLEEPS,
+    };
 
     err = peer_map(peer, error, error_size);
     if (err && !((flags & DPDKR_PEER_WAIT)
@@ -645,6 +679,7 @@ dpdkr_peer_add_queue(struct dpdkr_peer *peer, struct dpdkr_peer_queue *q,
     }
     q->shared = &peer->shared;
     q->is_rx = is_rx;
+    q->index = index;
     *qp = q;
     return 0;
 }
@@ -692,6 +727,9 @@ dpdkr_peer_stop(struct dpdkr_peer *peer)
         peer->state = PEER_DETACHED;
     } else {
         peer_detach(peer);
+        if (peer->links.control && peer_quiesce(peer)) {
+            dpdkr_links_stop(&peer->links);
+        }
     }
 }
 
@@ -729,6 +767,7 @@ dpdkr_peer_get_info(const struct dpdkr_peer *peer,
     info->n_cut_by_switch = peer->n_cut_by_switch;
     info->n_cut_by_us = peer->n_cut_by_us;
     info->n_link_changes = peer->n_link_changes;
+    dpdkr_links_get_info(&peer->links, info);
 
     if (peer->state == PEER_NO_MEMORY || peer->drop_memory
         || !dpdkr_memory_is_whole(&peer->mem)) {

@@ -15,6 +15,9 @@
  * client library (libdpdkr.c) and the DPDK driver (../net_dpdkr) both compile
  * this file in; neither has any link logic of its own.
  *
+ * "Link" is here what the network stack means by it, the state of the port.
+ * Direct links to other peers are in links.h.
+ *
  *
  * Life cycle
  * ----------
@@ -40,7 +43,8 @@
  *
  *     switch died           Stays: the link goes down, rings and indexes are
  *                           left alone, and the link comes up as soon as a
- *                           switch is back and 'ack' is as it was.
+ *                           switch is back and 'ack' is as it was.  While a
+ *                           queue sends or receives directly, it stays up.
  *     'ack' has changed     DETACHED, attaches at once with a new epoch.
  *     side A cut us off     DETACHED, attaches with a new epoch after 1 s, 2 s
  *                           and so on up to 30 s; from 1 s again once the link
@@ -90,9 +94,13 @@
  * 'generation' changes whenever the queues have something to look at, and is
  * odd while the link is up.  A queue that finds a generation other than its
  * own goes through dpdkr_peer_rebind__(), which is where whatever a queue
- * thread must do by itself on such a change belongs. */
+ * thread must do by itself on such a change belongs.  Only the control thread
+ * changes whether it is odd, but any thread may add 2.
+ *
+ * A queue thread that knows of work for the control thread calls 'kick'. */
 
 #include <dpdkr/abi.h>
+#include <dpdkr/link.h>
 #include <dpdkr/ring.h>
 
 /* The longest time from one dpdkr_peer_run() to the next. */
@@ -118,18 +126,48 @@ enum dpdkr_peer_log_level {
 typedef void dpdkr_peer_log_func(void *aux, enum dpdkr_peer_log_level,
                                  const char *message);
 
+/* Asks for a dpdkr_peer_run() soon.  Called by a queue thread that has a queue
+ * entered: it must neither block nor run the control thread's part itself,
+ * which often waits for just that queue. */
+typedef void dpdkr_peer_kick_func(void *aux);
+
+struct dpdkr_link;
+struct dpdkr_link_ring;
 struct dpdkr_peer;
+
+/* Where the last note was written into a ring. */
+struct dpdkr_note_mark {
+    uint32_t index;
+    bool valid;
+};
 
 /* One direction of one queue pair.  Part of a struct of the user, aligned to
  * DPDKR_CACHE_LINE. */
 struct dpdkr_peer_queue {
-    /* Queue thread.  The control thread reads 'busy' and 'broken', and owns
-     * 'c' and 'p' while the peer is quiescent. */
-    const struct dpdkr_peer_shared *shared;
+    /* Queue thread.  The control thread reads 'generation', 'busy', 'broken'
+     * and what counts, and owns all but 'busy' while the peer is
+     * quiescent. */
+    struct dpdkr_peer_shared *shared;
     uint32_t generation;        /* Last seen, odd. */
     uint32_t busy;              /* Is (being) entered. */
     uint32_t broken;            /* DPDKR_CUT_* told to the control thread. */
+    uint16_t index;
     bool is_rx;
+    bool rings_first;           /* Rx: 'rings' before 'c', in turns. */
+    uint32_t held;              /* Frames or room that the program holds, in
+                                 * 'in' or 'out'. */
+    uint32_t control_seq;       /* Of 'control', as last seen. */
+    struct dpdkr_control *control;  /* In shared memory, or all zeros. */
+    union {
+        struct {                /* If 'is_rx'. */
+            struct dpdkr_link_ring *rings;  /* Circle, links.h. */
+            struct dpdkr_consumer *in;
+        };
+        struct {                /* If not. */
+            struct dpdkr_producer *out; /* 'p', or that of a link. */
+            uint64_t order;     /* That is followed, as in 'control'. */
+        };
+    };
     union {
         struct dpdkr_consumer c;    /* If 'is_rx'. */
         struct dpdkr_producer p;    /* If not. */
@@ -144,6 +182,16 @@ struct dpdkr_peer_queue {
     uint64_t runts;             /* Rx only. */
     uint64_t full;              /* Tx: not taken for lack of room. */
     uint64_t wakeups;           /* Rx: returns from a sleep. */
+    uint64_t handovers;         /* Tx: to a link, or back. */
+    uint64_t refused_orders;    /* Tx: to a link that there is not. */
+    uint64_t notes;             /* Rx: taken. */
+    uint64_t stray_notes;       /* Rx: of them, those of no use. */
+
+    /* Tx: more for links.c. */
+    uint32_t link_entry;        /* Of what 'out' is, if it is a link's, ... */
+    uint32_t link_seq;          /* ...and its 'seq', or 0. */
+    uint64_t refused;           /* Order last counted in that. */
+    struct dpdkr_note_mark mark;    /* In the port's ring. */
 
     /* Control thread. */
     uint64_t skipped;           /* Rx: left by an earlier peer. */
@@ -154,7 +202,11 @@ struct dpdkr_peer_shared {
     uint32_t generation;        /* Odd: the link is up. */
     bool need_fence;            /* No membarrier(). */
     bool other_sleeps;          /* Side A has DPDKR_F_SLEEPS. */
-    uint8_t pad[DPDKR_CACHE_LINE - 6];
+    bool pending;               /* The control thread waits for queues to see
+                                 * a generation. */
+    dpdkr_peer_kick_func *kick; /* May be NULL. */
+    void *kick_aux;
+    struct dpdkr_link *links[DPDKR_MAX_LINKS];  /* By entry; NULL: none. */
 } __attribute__((aligned(DPDKR_CACHE_LINE)));
 
 /* What is known of a port.  Copied out of shared memory and sane. */
@@ -176,6 +228,15 @@ struct dpdkr_peer_info {
     uint64_t n_cut_by_switch;
     uint64_t n_cut_by_us;
     uint64_t n_link_changes;
+
+    /* Direct links. */
+    uint32_t n_links;           /* Mapped. */
+    uint32_t n_tx_direct;       /* Transmit queues that use one... */
+    uint32_t n_rx_direct;       /* ...and rings of theirs that are read. */
+    uint64_t n_handovers;       /* Of transmit queues, each way. */
+    uint64_t n_refused_orders;
+    uint64_t n_notes;           /* Taken by receive queues. */
+    uint64_t n_stray_notes;
 };
 
 /* ## ------------ ## */
@@ -204,6 +265,14 @@ dpdkr_peer_enter(struct dpdkr_peer_queue *q)
             || dpdkr_peer_rebind__(q, generation));
 }
 
+/* Returns the order in 'control' as one word. */
+static inline uint64_t
+dpdkr_peer_order_word(const struct dpdkr_control *control)
+{
+    return __atomic_load_n((const uint64_t *) (const void *)
+                           &control->tx_order, __ATOMIC_ACQUIRE);
+}
+
 /* Leaves 'q' again. */
 static inline void
 dpdkr_peer_leave(struct dpdkr_peer_queue *q)
@@ -212,13 +281,13 @@ dpdkr_peer_leave(struct dpdkr_peer_queue *q)
     __atomic_store_n(&q->busy, 0, __ATOMIC_RELEASE);
 }
 
-/* Tells the control thread that the ring is broken.  To be called after a
- * burst that found 'broken' of 'c' or 'p' set. */
+/* Has the control thread run soon. */
 static inline void
-dpdkr_peer_report_broken(struct dpdkr_peer_queue *q)
+dpdkr_peer_kick(const struct dpdkr_peer_queue *q)
 {
-    __atomic_store_n(&q->broken, q->is_rx ? q->c.broken : q->p.broken,
-                     __ATOMIC_RELEASE);
+    if (q->shared->kick) {
+        q->shared->kick(q->shared->kick_aux);
+    }
 }
 
 /* Adds 'n' to '*counter', which another thread may be reading. */
@@ -238,8 +307,10 @@ dpdkr_peer_counter(const uint64_t *counter)
 /* ## Control thread ## */
 /* ## -------------- ## */
 
+void dpdkr_peer_membarrier(const struct dpdkr_peer_shared *);
+
 int dpdkr_peer_open(const char *path, unsigned int flags,
-                    dpdkr_peer_log_func *, void *aux,
+                    dpdkr_peer_log_func *, dpdkr_peer_kick_func *, void *aux,
                     struct dpdkr_peer **, char *error, size_t error_size);
 void dpdkr_peer_close(struct dpdkr_peer *);
 

@@ -51,26 +51,62 @@ get_info(struct net_dpdkr *nd, struct dpdkr_peer_info *info)
 /* ## Link ## */
 /* ## ---- ## */
 
-/* Looks after the link of a started device, in EAL's interrupt thread.
+static void
+run_peer(struct net_dpdkr *nd)
+{
+    pthread_mutex_lock(&nd->mutex);
+    dpdkr_peer_run(nd->peer);
+    pthread_mutex_unlock(&nd->mutex);
+}
+
+/* Tells the application if the link has changed.
  *
- * The application's callback may stop or close the device.  So it comes last:
- * 'nd' may be gone when it returns, and so may the alarm. */
+ * Its callback may stop or close the device.  So this comes last: 'nd' may be
+ * gone when it returns, and so may the alarm. */
+static void
+tell_link(struct rte_eth_dev *dev)
+{
+    if (!link_update(dev, 0) && dev->data->dev_conf.intr_conf.lsc) {
+        rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+    }
+}
+
+/* Looks after the link of a started device, in EAL's interrupt thread. */
 static void
 tick(void *nd_)
 {
     struct net_dpdkr *nd = nd_;
     struct rte_eth_dev *dev = nd->dev;
 
-    pthread_mutex_lock(&nd->mutex);
-    dpdkr_peer_run(nd->peer);
-    pthread_mutex_unlock(&nd->mutex);
-
+    run_peer(nd);
     if (rte_eal_alarm_set(NET_DPDKR_TICK_US, tick, nd)) {
         NET_DPDKR_LOG(ERR, "%s: no alarm, link is not looked after\n",
                       dev->device->name);
     }
-    if (!link_update(dev, 0) && dev->data->dev_conf.intr_conf.lsc) {
-        rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+    tell_link(dev);
+}
+
+/* The same for once, soon after kick(). */
+static void
+tick_once(void *nd_)
+{
+    struct net_dpdkr *nd = nd_;
+
+    __atomic_store_n(&nd->kicked, false, __ATOMIC_SEQ_CST);
+    run_peer(nd);
+    tell_link(nd->dev);
+}
+
+/* A queue thread knows of work for the control thread. */
+static void
+kick(void *nd_)
+{
+    struct net_dpdkr *nd = nd_;
+
+    if (!__atomic_exchange_n(&nd->kicked, true, __ATOMIC_SEQ_CST)
+        && rte_eal_alarm_set(1, tick_once, nd)) {
+        /* tick() comes anyway. */
+        __atomic_store_n(&nd->kicked, false, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -181,6 +217,9 @@ dev_stop(struct rte_eth_dev *dev)
     nd->started = false;
     dpdkr_peer_stop(nd->peer);
     pthread_mutex_unlock(&nd->mutex);
+    /* The link is down: no queue thread kicks any more. */
+    rte_eal_alarm_cancel(tick_once, nd);
+    nd->kicked = false;
     link_update(dev, 0);
     dev->data->dev_started = 0;
     for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++) {
@@ -445,7 +484,7 @@ net_dpdkr_create(struct rte_eth_dev *dev, const char *path,
     nd->dev = dev;
     nd->max_queues = max_queues;
     error = dpdkr_peer_open(path, peer_flags | DPDKR_PEER_WAIT, forward_log,
-                            nd, &nd->peer, message, sizeof message);
+                            kick, nd, &nd->peer, message, sizeof message);
     if (error) {
         rte_log(error == EPROTO ? RTE_LOG_DEBUG : RTE_LOG_ERR,
                 net_dpdkr_logtype, "net_dpdkr: %s: %s\n", dev->device->name,

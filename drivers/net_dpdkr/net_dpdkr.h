@@ -14,10 +14,11 @@
  *     rxtx.c      frames
  *
  * The link logic, and the rules for which thread may touch what, are those of
- * ../libdpdkr/peer.h.  Its control thread is here whoever holds 'mutex': the
- * application in a function of ethdev.c, or EAL's interrupt thread, which
- * looks after the link of a started device from an alarm.  The queue threads
- * are the application's.
+ * ../libdpdkr/peer.h, and for direct links of links.h there.  Their control
+ * thread is here whoever holds 'mutex': the application in a function of
+ * ethdev.c, or EAL's interrupt thread, which looks after the link of a started
+ * device from an alarm, and at once from another one when a queue thread asks
+ * for it.  The queue threads are the application's.
  *
  * Devices belong to one process; secondary processes are refused. */
 
@@ -26,6 +27,7 @@
 #include <ethdev_driver.h>
 #include <rte_log.h>
 
+#include "../libdpdkr/links.h"
 #include "../libdpdkr/peer.h"
 
 /* Microseconds between two looks at the link. */
@@ -61,11 +63,13 @@ struct net_dpdkr {
     char *path;
     uint32_t max_queues;        /* Of the user's, or DPDKR_MAX_QUEUES. */
     bool started;
+    bool kicked;                /* The alarm is set that a queue thread sets.
+                                 * Atomic. */
 
     struct net_dpdkr_base rx_base[DPDKR_MAX_QUEUES];
     struct net_dpdkr_base tx_base[DPDKR_MAX_QUEUES];
     uint64_t base_attached, base_cut_by_switch, base_cut_by_us;
-    uint64_t base_link_changes;
+    uint64_t base_link_changes, base_handovers, base_notes;
 };
 
 extern int net_dpdkr_logtype;

@@ -89,24 +89,21 @@ scatter_frame(struct net_dpdkr_rxq *rxq, struct rte_mbuf *head,
     return true;
 }
 
-uint16_t
-net_dpdkr_rx_burst(void *rxq_, struct rte_mbuf **bufs, uint16_t n_bufs)
+/* Receives up to 'n' frames out of the ring of 'c', one of those of 'rxq'. */
+static __rte_always_inline uint16_t
+rx_ring(struct net_dpdkr_rxq *rxq, struct dpdkr_consumer *c,
+        struct rte_mbuf **bufs, uint32_t n)
 {
-    struct net_dpdkr_rxq *rxq = rxq_;
-    struct dpdkr_consumer *c = &rxq->q.c;
-    uint32_t n, n_done, runts, too_long;
+    uint32_t n_done, runts, too_long;
     uint16_t n_rx = 0;
     uint64_t bytes = 0;
 
-    if (unlikely(!dpdkr_peer_enter(&rxq->q))) {
-        goto out;
-    }
-    n = dpdkr_consumer_avail(c, n_bufs);
+    n = dpdkr_consumer_avail(c, n);
     if (!n) {
         if (unlikely(c->broken)) {
-            dpdkr_peer_report_broken(&rxq->q);
+            dpdkr_links_rx_broken(&rxq->q, c);
         }
-        goto out;
+        return 0;
     }
     for (uint32_t i = 0; i < n && i < AHEAD; i++) {
         dpdkr_consumer_prefetch(c, i);
@@ -117,7 +114,7 @@ net_dpdkr_rx_burst(void *rxq_, struct rte_mbuf **bufs, uint16_t n_bufs)
         dpdkr_peer_count(&rxq->q.drop_other, 1);
         n /= 2;
         if (!n) {
-            goto out;
+            return 0;
         }
     }
     for (uint32_t i = 0; i < n && i < AHEAD; i++) {
@@ -170,11 +167,51 @@ net_dpdkr_rx_burst(void *rxq_, struct rte_mbuf **bufs, uint16_t n_bufs)
         }
         dpdkr_peer_count(&rxq->q.drop_size, too_long);
         if (c->broken) {
-            dpdkr_peer_report_broken(&rxq->q);
+            dpdkr_links_rx_broken(&rxq->q, c);
         }
     }
+    return n_rx;
+}
 
-out:
+/* Receives out of all the rings that 'rxq' has, and sees to what stands there
+ * for the driver. */
+static __rte_noinline uint16_t
+rx_all(struct net_dpdkr_rxq *rxq, struct rte_mbuf **bufs, uint16_t n)
+{
+    struct dpdkr_links_iter it;
+    struct dpdkr_consumer *c;
+    uint16_t n_rx = 0;
+
+    dpdkr_links_rx_start(&rxq->q, &it);
+    while (n_rx < n && (c = dpdkr_links_rx_next(&rxq->q, &it)) != NULL) {
+        uint16_t n_new;
+
+        c->at_note = false;
+        n_new = rx_ring(rxq, c, bufs + n_rx, n - n_rx);
+        if (!n_new) {
+            dpdkr_links_rx_nothing(&rxq->q, &it);
+        }
+        n_rx += n_new;
+    }
+    return n_rx;
+}
+
+uint16_t
+net_dpdkr_rx_burst(void *rxq_, struct rte_mbuf **bufs, uint16_t n)
+{
+    struct net_dpdkr_rxq *rxq = rxq_;
+    uint16_t n_rx = 0;
+
+    if (likely(dpdkr_peer_enter(&rxq->q))) {
+        bool plain = dpdkr_links_rx_is_plain(&rxq->q);
+
+        if (likely(plain)) {
+            n_rx = rx_ring(rxq, &rxq->q.c, bufs, n);
+        }
+        if (unlikely(!plain || (!n_rx && rxq->q.c.at_note))) {
+            n_rx = rx_all(rxq, bufs, n);
+        }
+    }
     dpdkr_peer_leave(&rxq->q);
     return n_rx;
 }
@@ -200,13 +237,18 @@ uint16_t
 net_dpdkr_tx_burst(void *txq_, struct rte_mbuf **bufs, uint16_t n)
 {
     struct net_dpdkr_txq *txq = txq_;
-    struct dpdkr_producer *p = &txq->q.p;
+    struct dpdkr_producer *p;
     uint32_t room, slot_size;
     uint32_t n_done = 0, n_tx = 0;
     bool chained = false;
     uint64_t bytes = 0;
 
     if (unlikely(!dpdkr_peer_enter(&txq->q))) {
+        goto out;
+    }
+    p = dpdkr_links_tx(&txq->q);
+    if (unlikely(!p)) {
+        dpdkr_peer_count(&txq->q.full, n);
         goto out;
     }
     room = dpdkr_producer_room(p, n);
@@ -257,7 +299,7 @@ net_dpdkr_tx_burst(void *txq_, struct rte_mbuf **bufs, uint16_t n)
     if (unlikely(n_done < n)) {
         dpdkr_peer_count(&txq->q.full, n - n_done);
         if (p->broken) {
-            dpdkr_peer_report_broken(&txq->q);
+            dpdkr_links_tx_broken(&txq->q, p);
         }
     }
 

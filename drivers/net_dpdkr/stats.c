@@ -38,6 +38,11 @@ static const char *const device_names[] = {
     "cut_by_switch",
     "cut_by_driver",
     "link_changes",
+    "direct_links",             /* Mapped. */
+    "direct_tx_queues",         /* That send by one. */
+    "direct_rx_rings",          /* Queues of others received by one. */
+    "handovers",                /* Of TX queues to a link, or back. */
+    "notes",                    /* Of such, read by RX queues. */
 };
 #define N_DEVICE RTE_DIM(device_names)
 
@@ -54,6 +59,11 @@ device_values(struct net_dpdkr *nd, uint64_t values[N_DEVICE])
     values[2] = info.n_cut_by_switch - nd->base_cut_by_switch;
     values[3] = info.n_cut_by_us - nd->base_cut_by_us;
     values[4] = info.n_link_changes - nd->base_link_changes;
+    values[5] = info.n_links;
+    values[6] = info.n_tx_direct;
+    values[7] = info.n_rx_direct;
+    values[8] = info.n_handovers - nd->base_handovers;
+    values[9] = info.n_notes - nd->base_notes;
 }
 
 static uint64_t
@@ -153,6 +163,8 @@ net_dpdkr_stats_reset(struct rte_eth_dev *dev)
     nd->base_cut_by_switch = info.n_cut_by_switch;
     nd->base_cut_by_us = info.n_cut_by_us;
     nd->base_link_changes = info.n_link_changes;
+    nd->base_handovers = info.n_handovers;
+    nd->base_notes = info.n_notes;
     return 0;
 }
 
