@@ -458,7 +458,7 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
     total.first = start;
     total.last = start;
     for (uint32_t round = 0; arrives && !stopping; round++) {
-        bool sending = (tx && now < send_end
+        bool sending = (tx && now < send_end && !draining
                         && (!opts.count || total.sent < opts.count));
         unsigned int n = 0;
 

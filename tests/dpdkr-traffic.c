@@ -31,7 +31,7 @@ struct traffic_options opts = {
     .src_mac = { 0x02, 0, 0, 0, 0, 0x01 },
     .dst_mac = { 0x02, 0, 0, 0, 0, 0x02 },
 };
-volatile int stopping;
+volatile int stopping, draining;
 
 static void
 usage(void)
@@ -50,7 +50,8 @@ usage(void)
 "\n"
 "send, recv and pair print a JSON object.  recv and pair fail if a frame was\n"
 "lost, duplicated, changed, overtaken by another of its flow, or if none was\n"
-"received.  All commands end in good order on SIGINT and SIGTERM.\n"
+"received.  All commands end in good order on SIGINT and SIGTERM; with SIGUSR1,\n"
+"pair sends no more, and ends when all has arrived.\n"
 "\n"
 "  --queues=N           use N queues of each port (default: all)\n"
 "  --count=N            frames to send, or to expect, in total\n"
@@ -97,8 +98,11 @@ relax(void)
 static void
 on_signal(int sig)
 {
-    (void) sig;
-    stopping = 1;
+    if (sig == SIGUSR1) {
+        draining = 1;
+    } else {
+        stopping = 1;
+    }
 }
 
 static void
@@ -448,6 +452,7 @@ main(int argc, char *argv[])
 
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGUSR1, &sa, NULL);
     if (n_ports == 2 && !strcmp(argv[1], argv[2])) {
         n_ports = 1;            /* Somebody at the other end bounces. */
         ports[1] = ports[0] = open_port(argv[1]);

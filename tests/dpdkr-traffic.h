@@ -36,8 +36,8 @@ struct traffic_options {
 
 extern struct traffic_options opts;
 
-/* Set by SIGINT and SIGTERM. */
-extern volatile int stopping;
+/* Set by SIGINT and SIGTERM, and by SIGUSR1. */
+extern volatile int stopping, draining;
 
 /* Ports opened as the options say; exits on errors. */
 struct dpdkr *open_port(const char *path);

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of direct links begin with: chains of functions whose hops
+are to be direct, and what can be said of a hop."""
+
+import json
+import os
+import re
+import signal
+
+from nfv.lab import Process, wait_until
+from nfv.testing import Skip, check, check_equal
+
+from scene import Scene
+
+# Frames for each thing that is looked at under numbered traffic.
+FRAMES = int(os.environ.get('NFV_DIRECT_FRAMES', '50000'))
+
+
+class DirectScene(Scene):
+    """A switch on whose ports hops (FROM, TO) are direct."""
+
+    def __init__(self, lab, ports=(), **kwargs):
+        super().__init__(lab, ports, **kwargs)
+        self.number = {port: int(self.switch.interface(port, 'ofport'))
+                       for port in ports}
+
+    def show(self, bridge='br0'):
+        return json.loads(self.switch.appctl('p2p/show', '--json',
+                                             bridge))[bridge]
+
+    def state(self, port):
+        """Returns (where the packets of a port go directly, or None, and in
+        which state that is)."""
+        shown = self.show()[port]
+        return shown.get('link'), shown.get('state')
+
+    def wait_direct(self, *hops, timeout=20):
+        """Waits until each of 'hops' is direct, and column status says so."""
+        last = {}
+
+        def direct():
+            last.update(self.show())
+            return all(last[a].get('link') == b
+                       and last[a].get('state') == 'direct' for a, b in hops)
+        try:
+            wait_until(direct, timeout, 'direct links')
+        except Exception:
+            raise AssertionError('of %s not all are direct: %s'
+                                 % (hops, json.dumps(last))) from None
+        for a, b in hops:
+            def seen():
+                status = self.status(a)
+                return (status.get('p2p_state') == 'direct'
+                        and status.get('p2p_peer') == b)
+            wait_until(seen, timeout, 'status of %s' % a)
+
+    def wait_switched(self, *ports, reason='', timeout=20):
+        """Waits until what the peers of 'ports' send goes through the switch;
+        then p2p/show says why, with words that match 'reason'."""
+        last = {}
+
+        def switched():
+            last.update(self.show())
+            return all(last[port].get('state') == 'switch' for port in ports)
+        try:
+            wait_until(switched, timeout, 'the switch to take packets')
+        except Exception:
+            raise AssertionError('%s not back in the switch: %s'
+                                 % (ports, json.dumps(last))) from None
+        for port in ports:
+            check(re.search(reason, last[port].get('reason', '')),
+                  '%s: reason should be "%s", is %s', port, reason,
+                  last[port])
+
+    def polled(self):
+        """Returns how many packets the threads of the datapath received."""
+        text = self.switch.appctl('dpif-netdev/pmd-stats-show')
+        return sum(map(int, re.findall(r'packets received: (\d+)', text)))
+
+    def check_bypassed(self, hops, more=200):
+        """Checks that packets pass on all 'hops', each of which is direct, and
+        that none of them enters the switch."""
+        before = {a: self.counter(a, 'rx_direct_packets') for a, _ in hops}
+        polled = self.polled()
+        for a, b in hops:
+            wait_until(lambda: self.counter(a, 'rx_direct_packets')
+                       >= before[a] + more, 20,
+                       '%d more packets from %s to %s' % (more, a, b))
+        check_equal(self.polled(), polled, 'packets that the switch polled')
+
+    def numbered(self, a, b, count=0, *args):
+        """Starts numbered traffic, few enough on the way that no ring has to
+        drop them."""
+        count_args = ['--count=%d' % count] if count else []
+        return self.tool('pair', '--window=256', '--timeout=20', '--quiet',
+                         *count_args, *args, self.paths[a], self.paths[b])
+
+    def echo(self, port, *args):
+        return self.tool('echo', '--quiet', *args, self.paths[port])
+
+    def functions(self, *pairs, commands=(), name='functions', **kwargs):
+        """Starts one testpmd that plays as many functions as there are
+        'pairs' of ports."""
+        paths = [self.paths[port] for pair in pairs for port in pair]
+        pmd = self.testpmd(name, paths, **kwargs)
+        for command in [*commands, 'start']:
+            pmd.command(command)
+        for pair in pairs:
+            for port in pair:
+                self.switch.wait_link(port)
+        return pmd
+
+    def controller(self, start):
+        """Connects a controller that 'start', a function, starts."""
+        s = self.switch
+        self.lab.expect_log(r'\|rconn\|WARN\|',
+                            r'\|(vconn|stream_\w+)\|WARN\|',
+                            r'ofp_.*\|WARN\|.*deprecat')
+        s.vsctl('set-fail-mode', 'br0', 'secure')
+        s.ofctl('del-flows', 'br0')
+        controller = start(s)
+        s.vsctl('set-controller', 'br0', 'tcp:127.0.0.1:16653', '--', 'set',
+                'Controller', 'br0', 'max_backoff=1000',
+                'connection-mode=out-of-band')
+
+        def connected():
+            check(controller.running(), 'the controller ended:\n%s',
+                  controller.log())
+            return s.vsctl('get', 'Controller', 'br0',
+                           'is_connected') == 'true'
+        wait_until(connected, 40, 'the controller to be connected')
+        return controller
+
+    def testcontroller(self, *args):
+        """Connects an ovs-testcontroller."""
+        return self.controller(lambda s: Process(self.lab, 'testcontroller', [
+            *s.net.prefix(),
+            self.lab.tree + '/utilities/ovs-testcontroller',
+            'ptcp:16653:127.0.0.1', '--unixctl=' + s.dir + '/controller.ctl',
+            *args], env=s.env))
+
+    def os_ken(self, text):
+        """Connects an application of os-ken, 'text' in Python."""
+        manager = '/usr/bin/osken-manager'
+        if not os.path.exists(manager):
+            raise Skip('python3-os-ken is not installed')
+        path = os.path.join(self.lab.dir, 'application.py')
+        with open(path, 'w') as f:
+            f.write(text)
+        self.switch.vsctl('set', 'Bridge', 'br0', 'protocols=OpenFlow10,'
+                          'OpenFlow13,OpenFlow14,OpenFlow15')
+        return self.controller(lambda s: Process(self.lab, 'os-ken', [
+            *s.net.prefix(), '/usr/bin/python3', manager, '--ofp-listen-host',
+            '127.0.0.1', '--ofp-tcp-listen-port', '16653', path],
+            env={'PYTHONPATH': '', 'PYTHONDONTWRITEBYTECODE': '1'}))
+
+
+class ChainScene(DirectScene):
+    """in - f1a f1b - f2a f2b - ... - out, with 'n' functions.  'hops' leads
+    from in to out, 'back' from out to in."""
+
+    def __init__(self, lab, n, **kwargs):
+        ports = ['in']
+        for i in range(1, n + 1):
+            ports += ['f%da' % i, 'f%db' % i]
+        ports.append('out')
+        super().__init__(lab, ports, **kwargs)
+        self.pairs = list(zip(ports[1:-1:2], ports[2:-1:2]))
+        self.hops = list(zip(ports[::2], ports[1::2]))
+        self.back = [(b, a) for a, b in self.hops]
+
+    def start(self, **kwargs):
+        return self.functions(*self.pairs, **kwargs)
+
+    def flows(self, version='OpenFlow13'):
+        """Flows of the simplest kind."""
+        for a, b in self.hops + self.back:
+            self.switch.ofctl('-O', version, 'add-flow', 'br0', 'in_port=%d,'
+                              'actions=output:%d' % (self.number[a],
+                                                     self.number[b]))
+
+
+def drained(tool, count=0):
+    """Ends numbered traffic when all that was sent has arrived, and checks
+    it."""
+    if not count:
+        tool.send_signal(signal.SIGUSR1)
+    result = tool.result(60, success=False)
+    print(json.dumps(result))
+    check_intact(result, count)
+    return result
+
+
+def check_intact(result, count=0):
+    """Nothing was lost, changed, doubled or overtaken."""
+    for what in 'lost', 'reordered', 'duplicated', 'corrupted', 'other':
+        check_equal(result[what], 0, what)
+    check_equal(result['received'], result['sent'], 'received')
+    check(result['sent'] > 0, 'nothing was sent')
+    if count:
+        check_equal(result['sent'], count, 'sent')
+    check_equal(result['rx_bytes'], result['tx_bytes'], 'bytes')
