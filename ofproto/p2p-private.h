@@ -43,6 +43,7 @@ struct p2p_bridge {
     struct p2p_reason veto;     /* As last seen. */
     uint64_t connectivity_seqno; /* The same. */
     ovs_version_t version;      /* The same. */
+    uint64_t touch_seqno;       /* The same. */
     bool ports_changed;         /* State of ports may have changed. */
     struct ovs_list busy;       /* Of struct p2p_port by 'busy_node', whose
                                  * links are not as they should be. */

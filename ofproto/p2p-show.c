@@ -34,7 +34,7 @@ line_init(struct line *line, const struct p2p_bridge *b,
     memset(line, 0, sizeof *line);
     line->name = netdev_get_name(ofport->netdev);
     if (!port) {
-        line->why = xasprintf("%s is no dpdkr port", line->name);
+        line->why = xasprintf("%s: is no dpdkr port", line->name);
         return;
     }
     if (port->verdict.reason.format) {

@@ -654,6 +654,38 @@ bridge_veto(const struct p2p_bridge *b)
     return p2p_bridge_veto(b->ofproto);
 }
 
+/* Finds out which ports have to be asked, and asks them. */
+static void
+bridge_run_answers(struct p2p_bridge *b, struct p2p_reason veto,
+                   bool ports_changed)
+    OVS_EXCLUDED(ofproto_mutex)
+{
+    struct p2p_port *port;
+    ovs_version_t version;
+
+    ovs_mutex_lock(&ofproto_mutex);
+    if (!p2p_reason_equals(veto, b->veto)) {
+        b->veto = veto;
+        touch_all_ports(b);
+    }
+    if (ports_changed) {
+        touch_changed_ports(b);
+    }
+    version = ofproto_dpif_get_tables_version(b->ofproto);
+    if (version != b->version) {
+        b->version = version;
+        p2p_index_find_removed(&b->index, &b->ofproto->up, version);
+        check_groups(b, version, b->group_added);
+        b->group_added = false;
+    }
+
+    LIST_FOR_EACH_POP (port, touched_node, &b->touched) {
+        ovs_list_init(&port->touched_node);
+        port_evaluate(port);
+    }
+    ovs_mutex_unlock(&ofproto_mutex);
+}
+
 static void
 bridge_run(struct p2p_bridge *b)
     OVS_EXCLUDED(ofproto_mutex)
@@ -672,29 +704,16 @@ bridge_run(struct p2p_bridge *b)
         }
     }
 
-    ovs_mutex_lock(&ofproto_mutex);
-    if (!p2p_reason_equals(veto, b->veto)) {
-        b->veto = veto;
-        touch_all_ports(b);
-    }
-    if (look) {
-        touch_changed_ports(b);
-    }
+    /* Who holds the mutex may do so for long, so look first whether there is
+     * anything to do. */
+    uint64_t seqno = seq_read(touch_seq);
 
-    ovs_version_t version = ofproto_dpif_get_tables_version(b->ofproto);
-
-    if (version != b->version) {
-        b->version = version;
-        p2p_index_find_removed(&b->index, &b->ofproto->up, version);
-        check_groups(b, version, b->group_added);
-        b->group_added = false;
+    if (look || seqno != b->touch_seqno
+        || ofproto_dpif_get_tables_version(b->ofproto) != b->version
+        || !p2p_reason_equals(veto, b->veto)) {
+        b->touch_seqno = seqno;
+        bridge_run_answers(b, veto, look);
     }
-
-    LIST_FOR_EACH_POP (port, touched_node, &b->touched) {
-        ovs_list_init(&port->touched_node);
-        port_evaluate(port);
-    }
-    ovs_mutex_unlock(&ofproto_mutex);
 
     LIST_FOR_EACH_SAFE (port, busy_node, &b->busy) {
         port_run_link(port);
