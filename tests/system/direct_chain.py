@@ -169,7 +169,8 @@ def _check_learning(lab, connect):
     for port in 'p1', 'p2', 'p3':
         check_equal(shown[port].get('to'), None, port)
         check_equal(shown[port]['state'], 'switch', port)
-        check(re.search('same rule|no rule|to a controller|no peer', shown[port]['reason']),
+        check(re.search('same rule|no rule|to a controller|no peer',
+                        shown[port]['reason']),
               '%s: reason is %s', port, shown[port])
         check_equal(scene.counter(port, 'rx_direct_packets'), 0, port)
     third.finish(False)
