@@ -59,6 +59,28 @@ def check_gone(name):
     testing.check_equal(p.stdout, '', 'processes left behind')
 
 
+def check_direct(report):
+    """The direct link came and went when it should, and was counted."""
+    states = {}
+    for row in report['live']:
+        states[row['phase']] = row['states']
+    wanted = {'by the switch': ('switch', 'switch'),
+              'direct': ('direct', 'direct'),
+              'a rule for f1-out': ('switch', 'direct'),
+              'direct again': ('direct', 'direct')}
+    testing.check_equal(list(states), list(wanted))
+    for phase, (a, b) in wanted.items():
+        testing.check_equal(states[phase], {'f1-out': a, 'f2-in': b}, phase)
+    sums = report['sums']
+    testing.check_equal(sums['matched'], sums['switched'] + sums['direct'])
+    for name, row in report['ports'].items():
+        testing.check((row['direct'] > 8000000 / 1500 / 2)
+                      == (name in ('f1-out', 'f2-in')), '%s: %s', name, row)
+        testing.check_equal(row['matched'], row['received'], name)
+    testing.check_equal([hop['denied'] for hop in report['hops']['to server']],
+                        [0, 0, 10, 0, 0])
+
+
 @testing.options(timeout=300, asan=False, driver=True, programs=PROGRAMS)
 def test_demo(lab):
     """Everything works, the counters add up, the JSON says the same."""
@@ -79,7 +101,9 @@ def test_demo(lab):
         testing.check_equal(r['ping_lost'], 0)
         testing.check(r['http_ok'], 'checksum')
         testing.check_equal(r['http_bytes'], 8000000)
-    testing.check_equal(sorted(report['paths']), ['2 functions', 'direct'])
+    testing.check_equal(list(report['paths']),
+                        ['no functions', '2 functions', '2 functions, direct'])
+    check_direct(report)
     # The download alone takes as many packets as this, through each port of
     # both functions.
     for name in ('f1-in', 'f1-out', 'f2-in', 'f2-out'):
