@@ -125,7 +125,7 @@ test_steps(void)
     CHECK_EQ(link_waiting(&p.link, 0, 0), 2);
     CHECK_EQ(fake_forward(w, 0, 32, first_ring), 0);
     CHECK_EQ(receive_x(p.peers[1], 0), 4);
-    CHECK(!control(&p, 1)->answer[0].rx_done[0]);
+    CHECK_EQ(control(&p, 1)->answer[0].rx_done[0], DPDKR_RX_NOTHING);
     CHECK(!receive_x(p.peers[1], 0));           /* R2. */
     CHECK_EQ(control(&p, 1)->answer[0].rx_done[0], 2);
     CHECK_EQ(fake_forward(w, 0, 32, first_ring), 1);    /* W3. */
@@ -141,7 +141,7 @@ test_steps(void)
     CHECK(pair_wait_answers(&p, DPDKR_LINK_NONE));
     CHECK(!is_mapped_by_peers(&p));
     CHECK_EQ(links_info(p.peers[0]).n_links, 0);
-    CHECK(!control(&p, 1)->answer[0].rx_done[0]);
+    CHECK_EQ(control(&p, 1)->answer[0].rx_done[0], DPDKR_RX_NOTHING);
     CHECK(send_x(p.peers[0], 0, 6));
     CHECK_EQ(fake_forward(w, 0, 32, first_ring), 1);
     CHECK_EQ(receive_x(p.peers[1], 0), 6);

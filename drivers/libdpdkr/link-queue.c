@@ -455,13 +455,15 @@ dpdkr_links_rx_nothing(struct dpdkr_peer_queue *q,
 
     if (DPDKR_UNLIKELY(c->at_note)) {
         if (dpdkr_consumer_note(c, &number, &pad)) {
-            dpdkr_consumer_release(c, 0);
             dpdkr_peer_count(&q->notes, 1);
             if (r) {
                 rx_link_note(q, r, number);
             } else {
                 rx_port_note(q, number, pad);
             }
+            /* Behind all of R2, as the switch takes an empty ring for one that
+             * is not active. */
+            dpdkr_consumer_release(c, 0);
             it->restart = true;
         }
     } else if (r && DPDKR_UNLIKELY(r->drain) && !dpdkr_consumer_avail(c, 1)) {

@@ -256,7 +256,7 @@ answer_offer(struct dpdkr_links *links, uint32_t entry, uint32_t seq)
     links->seq[entry] = seq;
     links->told_broken[entry] = false;
     for (uint32_t i = 0; i < DPDKR_MAX_QUEUES; i++) {
-        set32(&a->rx_done[i], 0);
+        set32(&a->rx_done[i], DPDKR_RX_NOTHING);
     }
 
     if (!seq || !offer.file[0]) {

@@ -171,7 +171,7 @@ struct dpdkr_peer_queue {
     union {
         struct dpdkr_consumer c;    /* If 'is_rx'. */
         struct dpdkr_producer p;    /* If not. */
-    };
+    } __attribute__((aligned(DPDKR_CACHE_LINE)));
 
     /* Counters of this process, by the queue thread, dpdkr_peer_count(). */
     uint64_t packets;
