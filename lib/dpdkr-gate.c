@@ -27,6 +27,24 @@ dpdkr_gate_set_flush_interval(uint32_t us)
     atomic_store(&flush_interval, us);
 }
 
+static struct dpdkr_control *
+control(const struct dpdkr_port *port)
+{
+    return dpdkr_control(port->mem->base);
+}
+
+/* Tells the next switch that the gate of queue 'queue' is closed behind note
+ * 'number', or open if that is 0. */
+static void
+mark_gate(struct dpdkr_port *port, uint32_t queue, uint32_t number,
+          uint32_t link)
+{
+    struct dpdkr_gate_mark *mark = &control(port)->gate[queue];
+
+    __atomic_store_n(&mark->link, link, __ATOMIC_RELAXED);
+    __atomic_store_n(&mark->number, number, __ATOMIC_RELEASE);
+}
+
 /* ## ------------- ## */
 /* ## Queue threads ## */
 /* ## ------------- ## */
@@ -41,8 +59,15 @@ dpdkr_gate_take_note(struct dpdkr_port_queue *q)
     uint32_t number, interval;
     uint16_t pad;
 
-    if (!dpdkr_consumer_note(&q->rx, &number, &pad)
-        || !number || number != gate->next.number) {
+    if (!dpdkr_consumer_note(&q->rx, &number, &pad) || !number) {
+        return false;
+    }
+    if (number == gate->route.number) {
+        /* An earlier switch has passed it on. */
+        dpdkr_consumer_release(&q->rx, 0);
+        return true;
+    }
+    if (number != gate->next.number) {
         return false;
     }
     gate->route = gate->next;
@@ -63,7 +88,7 @@ dpdkr_gate_take_note(struct dpdkr_port_queue *q)
 
 /* Step W2.  Returns true when it is complete. */
 static bool
-pass_note(struct dpdkr_port_queue *q, uint32_t queue)
+pass_note(struct dpdkr_port *port, struct dpdkr_port_queue *q, uint32_t queue)
     OVS_REQUIRES(q->rx_lock)
 {
     struct dpdkr_gate *gate = &q->gate;
@@ -71,6 +96,9 @@ pass_note(struct dpdkr_port_queue *q, uint32_t queue)
     uint16_t pad = DPDKR_NOTE_PAD(gate->route.seq, gate->route.entry, queue);
     uint32_t n_rxq;
 
+    if (!dst) {
+        return false;
+    }
     if (gate->flush_after != LLONG_MIN && time_usec() < gate->flush_after) {
         return false;
     }
@@ -93,6 +121,7 @@ pass_note(struct dpdkr_port_queue *q, uint32_t queue)
     }
 
     /* Now its slot may go. */
+    mark_gate(port, queue, gate->route.number, gate->route.link);
     dpdkr_consumer_release(&q->rx, 0);
     COVERAGE_INC(dpdkr_note_passed);
     gate->state = DPDKR_GATE_CLOSED;
@@ -109,18 +138,19 @@ dpdkr_gate_try_open(struct dpdkr_port *port, struct dpdkr_port_queue *q,
     struct dpdkr_gate *gate = &q->gate;
     uint32_t order;
 
-    if (gate->state == DPDKR_GATE_HOLD && !pass_note(q, queue)) {
+    if (gate->state == DPDKR_GATE_HOLD && !pass_note(port, q, queue)) {
         return false;
     }
 
     /* W3. */
     atomic_read_relaxed(&port->order, &order);
-    if (order == gate->route.number
+    if (order == gate->route.number || !gate->route.dst
         || (dpdkr_orders_rx_done(gate->route.dst, gate->route.entry, queue)
             != gate->route.number + 1)) {
         return false;
     }
     gate->state = DPDKR_GATE_OPEN;
+    mark_gate(port, queue, 0, 0);
     COVERAGE_INC(dpdkr_gate_opened);
     return true;
 }
@@ -128,12 +158,6 @@ dpdkr_gate_try_open(struct dpdkr_port *port, struct dpdkr_port_queue *q,
 /* ## ------ ## */
 /* ## Orders ## */
 /* ## ------ ## */
-
-static struct dpdkr_control *
-control(const struct dpdkr_port *port)
-{
-    return dpdkr_control(port->mem->base);
-}
 
 /* Wakes the threads of a peer that sleep in the port's rings. */
 static void
@@ -194,23 +218,159 @@ set_order(struct dpdkr_port *port, uint32_t number, uint32_t link)
     atomic_store(&port->order, number);
 }
 
-/* Continues behind what an earlier switch has ordered in the memory of 'port',
- * with nothing ordered. */
+/* Returns true if note 'number' waits in the ring of 'q'. */
+static bool
+find_note(const struct dpdkr_port_queue *q, uint32_t number)
+    OVS_REQUIRES(q->rx_lock)
+{
+    const struct dpdkr_ring_view *r = &q->rx.r;
+    uint32_t prod = __atomic_load_n(&r->ctl->prod, __ATOMIC_ACQUIRE);
+    uint32_t n = MIN(prod - q->rx.cons, r->mask + 1);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct dpdkr_desc *d = &r->descs[(q->rx.cons + i) & r->mask];
+
+        if (d->flags == DPDKR_D_NOTE && d->len == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Finds out where an earlier switch has left queue number 'queue'. */
+static void
+adopt_gate(struct dpdkr_port *port, uint32_t queue)
+{
+    const struct dpdkr_control *c = control(port);
+    struct dpdkr_port_queue *q = &port->queues[queue];
+    uint32_t noted = __atomic_load_n(&c->noted[queue], __ATOMIC_RELAXED);
+    uint32_t closed = __atomic_load_n(&c->gate[queue].number,
+                                      __ATOMIC_RELAXED);
+    struct dpdkr_gate *gate = &q->gate;
+
+    ovs_spin_lock(&q->rx_lock);
+    gate->route.number = noted;
+    if (dpdkr_orders_are_adopted(port)) {
+        if (noted && noted != closed && find_note(q, noted)) {
+            gate->found_note = noted;
+            gate->route.number = 0;
+        }
+        if (closed) {
+            gate->route.number = closed;
+        }
+        /* Also where there is no note: there may be one soon. */
+        gate->state = DPDKR_GATE_CLOSED;
+    }
+    ovs_spin_unlock(&q->rx_lock);
+}
+
+/* Continues with what an earlier switch has ordered in the memory of 'port'.
+ * If there are links, the gates are closed until dpdkr_orders_resume() and
+ * dpdkr_orders_give_up(). */
 void
 dpdkr_orders_adopt(struct dpdkr_port *port)
 {
     const struct dpdkr_control *c = control(port);
-    uint32_t number = dpdkr_order_load(&c->tx_order).number;
+    struct dpdkr_order order = dpdkr_order_load(&c->tx_order);
 
     port->orders.seq = c->seq;
+    memcpy(port->orders.offer, c->offer, sizeof port->orders.offer);
     for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
-        port->orders.offer[i].seq = c->offer[i].seq;
+        struct dpdkr_link_offer *o = &port->orders.offer[i];
+
+        o->side &= 1;
+        o->file[sizeof o->file - 1] = '\0';
     }
-    set_order(port, number, 0);
-    dpdkr_orders_reset(port);
+    set_order(port, order.number, order.link % DPDKR_MAX_LINKS);
+    if (!dpdkr_orders_are_adopted(port)) {
+        dpdkr_orders_reset(port);
+    }
     for (uint32_t i = 0; i < port->n_queues; i++) {
-        port->queues[i].gate.route.number
-            = __atomic_load_n(&c->noted[i], __ATOMIC_RELAXED);
+        adopt_gate(port, i);
+    }
+}
+
+/* Returns true if an earlier switch has left links in the memory of 'port', or
+ * this one has made some. */
+bool
+dpdkr_orders_are_adopted(const struct dpdkr_port *port)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        if (port->orders.offer[i].file[0]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Continues with what an earlier switch has handed over to the link in entry
+ * 'entry', whose receiver is 'dst', where the link has entry 'dst_entry'.
+ * Returns the number of the last handover there, or 0 if there is none. */
+uint32_t
+dpdkr_orders_resume(struct dpdkr_port *port, uint32_t entry,
+                    struct dpdkr_port *dst, uint32_t dst_entry)
+{
+    const struct dpdkr_control *c = control(port);
+    uint32_t number = port->orders.number;
+    struct dpdkr_route route = {
+        .dst = dst,
+        .entry = dst_entry,
+        .seq = dst->orders.offer[dst_entry].seq,
+        .link = DPDKR_NOTED_LINK(port->orders.offer[entry].seq, entry),
+    };
+    uint32_t last = 0;
+
+    if (port->orders.link == entry && number) {
+        last = number & 1 ? number : number - 1;
+    }
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+        struct dpdkr_gate *gate = &q->gate;
+
+        ovs_spin_lock(&q->rx_lock);
+        if (gate->state == DPDKR_GATE_CLOSED && !gate->route.dst
+            && gate->route.number && c->gate[i].number == gate->route.number
+            && c->gate[i].link == route.link) {
+            uint32_t closed = gate->route.number;
+
+            gate->route = route;
+            gate->route.number = closed;
+            last = last && (int32_t) (last - closed) > 0 ? last : closed;
+        }
+        if (gate->found_note && c->noted_link[i] == route.link) {
+            gate->next = route;
+            gate->next.number = gate->found_note;
+            last = (last && (int32_t) (last - gate->found_note) > 0
+                    ? last : gate->found_note);
+        } else if (!gate->found_note && last && port->orders.link == entry) {
+            /* The queue may not have noticed yet. */
+            gate->next = route;
+            gate->next.number = last;
+        }
+        ovs_spin_unlock(&q->rx_lock);
+    }
+    return last;
+}
+
+/* Ends what dpdkr_orders_adopt() began: opens the gates that nothing has to be
+ * waited for at. */
+void
+dpdkr_orders_give_up(struct dpdkr_port *port)
+{
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+        struct dpdkr_gate *gate = &q->gate;
+
+        ovs_spin_lock(&q->rx_lock);
+        if (gate->found_note && gate->next.number != gate->found_note) {
+            gate->next = (struct dpdkr_route) { .number = gate->found_note };
+        }
+        gate->found_note = 0;
+        if (gate->state == DPDKR_GATE_CLOSED && !gate->route.dst) {
+            gate->state = DPDKR_GATE_OPEN;
+            mark_gate(port, i, 0, 0);
+        }
+        ovs_spin_unlock(&q->rx_lock);
     }
 }
 
@@ -224,6 +384,7 @@ dpdkr_orders_forget_notes(struct dpdkr_port *port)
 
         ovs_spin_lock(&q->rx_lock);
         q->gate.next.number = q->gate.route.number = 0;
+        q->gate.found_note = 0;
         ovs_spin_unlock(&q->rx_lock);
     }
 }
@@ -288,6 +449,7 @@ dpdkr_orders_to_link(struct dpdkr_port *port, uint32_t number, uint32_t entry,
         .dst = dst,
         .entry = dst_entry,
         .seq = dst->orders.offer[dst_entry].seq,
+        .link = DPDKR_NOTED_LINK(port->orders.offer[entry].seq, entry),
     };
 
     for (uint32_t i = 0; i < port->n_queues; i++) {
@@ -307,7 +469,7 @@ dpdkr_orders_to_link(struct dpdkr_port *port, uint32_t number, uint32_t entry,
 void
 dpdkr_orders_to_port(struct dpdkr_port *port, uint32_t number)
 {
-    set_order(port, number, 0);
+    set_order(port, number, port->orders.link);
     dpdkr_orders_publish(port);
     /* Partner: S1. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -399,6 +561,7 @@ dpdkr_orders_open_gates(struct dpdkr_port *port, const struct dpdkr_port *dst)
             }
             gate->state = DPDKR_GATE_OPEN;
             gate->route.dst = NULL;
+            mark_gate(port, i, 0, 0);
         }
         if (!dst || gate->next.dst == dst) {
             gate->next.dst = NULL;

@@ -40,6 +40,8 @@ struct dpdkr_route {
     struct dpdkr_port *dst;     /* Receiver's port, or NULL if it is gone... */
     uint32_t entry;             /* ...and the link's entry there... */
     uint32_t seq;               /* ...with that offer. */
+    uint32_t link;              /* DPDKR_NOTED_LINK of the link for the
+                                 * sender. */
 };
 
 enum dpdkr_gate_state {
@@ -52,6 +54,8 @@ struct dpdkr_gate {
     enum dpdkr_gate_state state;
     struct dpdkr_route next;    /* Of the last handover ordered. */
     struct dpdkr_route route;   /* Of the last note taken. */
+    uint32_t found_note;        /* Number of a note in the ring that an earlier
+                                 * switch has left there, or 0. */
     uint64_t passed;            /* Rings of 'dst' that have got the note. */
     long long int flush_after;  /* time_usec() before which earlier packets may
                                  * be in output batches. */
@@ -72,6 +76,10 @@ bool dpdkr_gate_try_open(struct dpdkr_port *, struct dpdkr_port_queue *,
 
 /* Control thread: orders. */
 void dpdkr_orders_adopt(struct dpdkr_port *);
+bool dpdkr_orders_are_adopted(const struct dpdkr_port *);
+uint32_t dpdkr_orders_resume(struct dpdkr_port *, uint32_t entry,
+                             struct dpdkr_port *dst, uint32_t dst_entry);
+void dpdkr_orders_give_up(struct dpdkr_port *);
 void dpdkr_orders_reset(struct dpdkr_port *);
 void dpdkr_orders_forget_notes(struct dpdkr_port *);
 void dpdkr_orders_publish(struct dpdkr_port *);

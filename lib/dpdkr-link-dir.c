@@ -17,8 +17,8 @@
 /* Takes over what the ring of queue 'q' that side 'side' of 'link' fills says
  * has been sent.  Returns false if it cannot be true. */
 static bool
-harvest_ring(struct dpdkr_link *link, int side, uint32_t q, uint64_t *n_packets,
-             uint64_t *n_bytes)
+harvest_ring(struct dpdkr_link *link, int side, uint32_t q,
+             uint64_t *n_packets, uint64_t *n_bytes)
 {
     struct dpdkr_dir *dir = &link->dir[side];
     const struct dpdkr_geometry *g = &link->mem->g;
@@ -73,6 +73,22 @@ dpdkr_dir_harvest(struct dpdkr_link *link, int side)
         }
     }
     return ok;
+}
+
+/* Leaves what side 'side' of 'link' has sent so far uncounted. */
+void
+dpdkr_dir_skip(struct dpdkr_link *link, int side)
+{
+    for (uint32_t q = 0; q < link->mem->g.n_queues; q++) {
+        struct dpdkr_ring_view r;
+
+        dpdkr_ring_view_init(&r, link->mem->base, &link->mem->g,
+                             dpdkr_ring_of(q, side));
+        link->dir[side].packets[q] = __atomic_load_n(&r.ctl->packets,
+                                                     __ATOMIC_RELAXED);
+        link->dir[side].bytes[q] = __atomic_load_n(&r.ctl->bytes,
+                                                   __ATOMIC_RELAXED);
+    }
 }
 
 /* Returns how many frames and notes wait in the ring of queue 'q' that side

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +16,9 @@
 
 /* The file of a link is in the directories of the files of both ports, under
  * one name, and can be opened by whoever can open those. */
-#define NAME_FORMAT "ovs-link-%08"PRIx32"%08"PRIx32
+#define NAME_PREFIX "ovs-link-"
+#define NAME_FORMAT NAME_PREFIX "%08"PRIx32"%08"PRIx32
+#define HEX "0123456789abcdef"
 
 static char *
 path_in_dir_of(const struct dpdkr_port *port, const char *name)
@@ -39,22 +42,21 @@ compare_access(const struct stat *a, const struct stat *b)
             : NULL);
 }
 
-/* Makes the memory of a link between the peers of 'a' and 'b', large enough
- * for the queues, rings and frames of both.  If the files of the ports are in
- * different directories, the link's has a second name in that of 'b', which is
- * stored into '*other_path'.
+/* Opens the memory called 'name' of a link between the peers of 'a' and 'b',
+ * large enough for the queues, rings and frames of both, or makes it.  If the
+ * files of the ports are in different directories, the link's has a second
+ * name in that of 'b', which is stored into '*other_path'.
  *
- * Returns the memory, to be given to dpdkr_link_mem_destroy(), or NULL and a
- * message in '*errp', to be freed by the caller. */
-struct dpdkr_mem *
-dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
-                      char **other_path, char **errp)
+ * Returns the memory, or NULL and a message in '*errp', to be freed by the
+ * caller. */
+static struct dpdkr_mem *
+open_mem(const struct dpdkr_port *a, const struct dpdkr_port *b,
+         const char *name, char **other_path, char **errp)
 {
     uint32_t max_frame[2];
     struct dpdkr_mem *mem;
     struct stat sa, sb;
     const char *why;
-    char *name;
 
     *other_path = NULL;
     if (fstat(a->mem->fd, &sa) || fstat(b->mem->fd, &sb)) {
@@ -71,7 +73,6 @@ dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
                         &max_frame[0]);
     atomic_read_relaxed(&CONST_CAST(struct dpdkr_port *, b)->max_frame,
                         &max_frame[1]);
-    name = xasprintf(NAME_FORMAT, random_uint32(), random_uint32());
 
     struct dpdkr_mem_config config = {
         .is_link = true,
@@ -84,48 +85,79 @@ dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
         .mode = sa.st_mode & 0777,
     };
     char *user = xasprintf("link of %s and %s", a->name, b->name);
+    char *second = path_in_dir_of(b, name);
 
     if (dpdkr_mem_open(&config, user, NULL, &mem, errp)) {
         mem = NULL;
-        goto exit;
-    }
-
-    char *second = path_in_dir_of(b, name);
-    if (strcmp(second, config.path)) {
-        if (link(config.path, second)) {
+    } else if (strcmp(second, config.path)) {
+        if (link(config.path, second) && (errno != EEXIST || !mem->adopted)) {
             *errp = xasprintf("%s: could not create (%s)", second,
                               ovs_strerror(errno));
-            free(second);
             dpdkr_mem_close(mem, true);
             mem = NULL;
-            goto exit;
+        } else {
+            *other_path = second;
+            second = NULL;
         }
-        *other_path = second;
-    } else {
-        free(second);
     }
-
-exit:
+    free(second);
     free(user);
     free(config.path);
+    return mem;
+}
+
+/* Makes the memory of a link between the peers of 'a' and 'b'.  The caller
+ * gives it, and '*other_path', to dpdkr_link_mem_destroy().
+ *
+ * Returns NULL and a message in '*errp', to be freed by the caller, if that
+ * cannot be done. */
+struct dpdkr_mem *
+dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
+                      char **other_path, char **errp)
+{
+    char *name = xasprintf(NAME_FORMAT, random_uint32(), random_uint32());
+    struct dpdkr_mem *mem = open_mem(a, b, name, other_path, errp);
+
     free(name);
     return mem;
 }
 
-/* Frees 'mem' and its file, and takes ownership of 'other_path'. */
+/* The same for memory called 'name', with id 'id', that an earlier switch has
+ * made.  Returns NULL if there is none, and removes what there is instead. */
+struct dpdkr_mem *
+dpdkr_link_mem_adopt(const struct dpdkr_port *a, const struct dpdkr_port *b,
+                     const char *name, const uint8_t id[16], char **other_path)
+{
+    struct dpdkr_mem *mem;
+    char *error = NULL;
+
+    if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX))
+        || name[strlen(NAME_PREFIX)
+                + strspn(name + strlen(NAME_PREFIX), HEX)]) {
+        return NULL;
+    }
+    mem = open_mem(a, b, name, other_path, &error);
+    free(error);
+    if (mem && (!mem->adopted
+                || memcmp(mem->constant.id, id, sizeof mem->constant.id))) {
+        dpdkr_link_mem_destroy(mem, *other_path, true);
+        mem = NULL;
+    }
+    return mem;
+}
+
+/* Frees 'mem', with its file if 'remove' is true, and 'other_path'. */
 void
-dpdkr_link_mem_destroy(struct dpdkr_mem *mem, char *other_path)
+dpdkr_link_mem_destroy(struct dpdkr_mem *mem, char *other_path, bool remove)
 {
     struct stat s;
 
-    if (other_path) {
-        if (!lstat(other_path, &s)
-            && s.st_dev == mem->dev && s.st_ino == mem->ino) {
-            unlink(other_path);
-        }
-        free(other_path);
+    if (remove && other_path && !lstat(other_path, &s)
+        && s.st_dev == mem->dev && s.st_ino == mem->ino) {
+        unlink(other_path);
     }
-    dpdkr_mem_close(mem, true);
+    free(other_path);
+    dpdkr_mem_close(mem, remove);
 }
 
 /* Stores the name of the file of 'mem', without directory, into the 'size'

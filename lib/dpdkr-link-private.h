@@ -10,6 +10,7 @@
  *   - dpdkr-link-dir.c: what can be seen of one direction of a link: counters,
  *     and how far each queue is in its handover.
  *   - dpdkr-link-mem.c: the file behind a link.
+ *   - dpdkr-link-adopt.c: links that an earlier switch has left.
  *
  * Everything here is protected by the mutex of dpdkr-link.c, which the callers
  * of all these functions hold. */
@@ -62,6 +63,8 @@ struct dpdkr_end {
     char *name;
     struct dpdkr_port *port;    /* Or NULL. */
     uint32_t epoch;             /* Of the peer that the links are for. */
+    long long int adopt_until;  /* Links of an earlier switch are looked for
+                                 * until then, or LLONG_MIN. */
     struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL. */
     struct dpdkr_link *tx;      /* Link that the newest order is for, or, if
                                  * that is even, was for; or NULL. */
@@ -122,11 +125,21 @@ enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side);
 bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now);
 bool dpdkr_end_has_note_under_way(const struct dpdkr_end *);
 
+void dpdkr_dir_skip(struct dpdkr_link *, int side);
+
+/* dpdkr-link-adopt.c. */
+struct dpdkr_link *dpdkr_link_adopt(struct dpdkr_end *, uint32_t entry,
+                                    struct dpdkr_end *, long long int now);
+
 /* dpdkr-link-mem.c. */
 struct dpdkr_mem *dpdkr_link_mem_create(const struct dpdkr_port *,
                                         const struct dpdkr_port *,
                                         char **other_path, char **errp);
-void dpdkr_link_mem_destroy(struct dpdkr_mem *, char *other_path);
+struct dpdkr_mem *dpdkr_link_mem_adopt(const struct dpdkr_port *,
+                                       const struct dpdkr_port *,
+                                       const char *name, const uint8_t id[16],
+                                       char **other_path);
+void dpdkr_link_mem_destroy(struct dpdkr_mem *, char *other_path, bool remove);
 void dpdkr_link_mem_name(const struct dpdkr_mem *, char *name, size_t size);
 
 #endif /* dpdkr-link-private.h */

@@ -41,6 +41,9 @@ COVERAGE_DEFINE(dpdkr_handover_late);
  * threads may sleep, many times over. */
 #define LEAVE_MS 5000
 
+/* How long ports that another switch has left are waited for. */
+#define ADOPT_MS 500
+
 /* How often links that are changing are looked at. */
 #define INTERVAL_MS 1
 
@@ -49,6 +52,9 @@ static struct ovs_list all_ends OVS_GUARDED_BY(mutex)
     = OVS_LIST_INITIALIZER(&all_ends);
 static struct ovs_list all_links OVS_GUARDED_BY(mutex)
     = OVS_LIST_INITIALIZER(&all_links);
+
+/* Set when links are to be left to the next switch. */
+static bool leaving OVS_GUARDED_BY(mutex) = false;
 
 /* dpdkr_link_run() has nothing to do before. */
 static long long int next_run OVS_GUARDED_BY(mutex) = LLONG_MAX;
@@ -276,7 +282,7 @@ destroy_link(struct dpdkr_link *link)
     VLOG_DBG("%s: removed link memory", link->mem->path);
     COVERAGE_INC(dpdkr_link_removed);
     ovs_list_remove(&link->node);
-    dpdkr_link_mem_destroy(link->mem, link->other_path);
+    dpdkr_link_mem_destroy(link->mem, link->other_path, true);
     free(link);
 }
 
@@ -581,7 +587,8 @@ run_end(struct dpdkr_end *src, long long int now)
     struct dpdkr_link *link;
 
     if (dst && (peer_veto(src) || peer_veto(dst)
-                || current_epoch(dst) != dst->epoch)) {
+                || current_epoch(dst) != dst->epoch
+                || dst->adopt_until != LLONG_MIN)) {
         dst = NULL;
     }
     if (is_direct(src)) {
@@ -618,6 +625,52 @@ run_end(struct dpdkr_end *src, long long int now)
     }
 }
 
+/* Looks for links that an earlier switch has left at 'end', and gives up in
+ * the end. */
+static void
+run_adopting(struct dpdkr_end *end, long long int now)
+    OVS_REQUIRES(mutex)
+{
+    struct dpdkr_port *port = end->port;
+    bool missing = false;
+
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_end *other;
+
+        if (!port->orders.offer[i].file[0] || end->links[i]) {
+            continue;
+        }
+        LIST_FOR_EACH (other, node, &all_ends) {
+            struct dpdkr_link *link
+                = (other != end && other->epoch
+                   && other->adopt_until != LLONG_MIN
+                   ? dpdkr_link_adopt(end, i, other, now) : NULL);
+
+            if (link) {
+                ovs_list_push_back(&all_links, &link->node);
+                break;
+            }
+        }
+        if (!end->links[i]) {
+            missing = true;
+            if (now >= end->adopt_until) {
+                VLOG_INFO("%s: direct link %s is not there any more",
+                          end->name, port->orders.offer[i].file);
+                dpdkr_orders_withdraw(port, i);
+            }
+        }
+    }
+    if (!missing || now >= end->adopt_until) {
+        end->adopt_until = LLONG_MIN;
+        if (!end->tx && port->orders.number & 1) {
+            dpdkr_orders_to_port(port, port->orders.number + 1);
+        }
+        dpdkr_orders_give_up(port);
+    } else {
+        next_run = MIN(next_run, now + INTERVAL_MS);
+    }
+}
+
 /* Does the periodic work of all links.  Returns the time_msec() by which to
  * call it again. */
 long long int
@@ -639,7 +692,10 @@ dpdkr_link_run(long long int now)
     }
     next_run = LLONG_MAX;
     LIST_FOR_EACH (end, node, &all_ends) {
-        if (end->epoch) {
+        if (end->epoch && end->adopt_until != LLONG_MIN) {
+            run_adopting(end, now);
+        }
+        if (end->epoch && end->adopt_until == LLONG_MIN) {
             run_end(end, now);
         }
     }
@@ -665,7 +721,8 @@ dpdkr_end_set_wish(struct dpdkr_end *src, struct dpdkr_end *dst,
     if (src->wish != dst) {
         src->wish = dst;
         /* The way back must not wait for the next run. */
-        if (src->epoch && current_epoch(src) == src->epoch) {
+        if (src->epoch && current_epoch(src) == src->epoch
+            && src->adopt_until == LLONG_MIN) {
             run_end(src, now);
         }
         run_soon();
@@ -830,7 +887,7 @@ dpdkr_end_create(const char *name)
     struct dpdkr_end *end = xzalloc(sizeof *end);
 
     end->name = xstrdup(name);
-    end->retry_at = LLONG_MIN;
+    end->retry_at = end->adopt_until = LLONG_MIN;
     ovs_mutex_lock(&mutex);
     ovs_list_push_back(&all_ends, &end->node);
     ovs_mutex_unlock(&mutex);
@@ -860,17 +917,64 @@ dpdkr_end_destroy(struct dpdkr_end *end)
     free(end);
 }
 
+/* To be called with true before the switch exits, if it leaves its ports to
+ * the next one: it leaves their links as well. */
+void
+dpdkr_link_leave(bool leave)
+{
+    ovs_mutex_lock(&mutex);
+    leaving = leave;
+    ovs_mutex_unlock(&mutex);
+}
+
+/* Forgets the links of 'end' and leaves them to the next switch. */
+static void
+leave_links(struct dpdkr_end *end)
+    OVS_REQUIRES(mutex)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_link *link = end->links[i];
+        struct dpdkr_end *other = link ? other_end(link, end) : NULL;
+
+        if (!link) {
+            continue;
+        }
+        if (other) {
+            /* The threads of the datapath are still running. */
+            for (uint32_t q = 0; q < other->port->n_queues; q++) {
+                struct dpdkr_port_queue *queue = &other->port->queues[q];
+
+                ovs_spin_lock(&queue->rx_lock);
+                queue->gate.route.dst = queue->gate.next.dst = NULL;
+                ovs_spin_unlock(&queue->rx_lock);
+            }
+            other->links[link->entry[side_of(link, other)]] = NULL;
+            other->tx = other->tx == link ? NULL : other->tx;
+        }
+        end->links[i] = NULL;
+        ovs_list_remove(&link->node);
+        dpdkr_link_mem_destroy(link->mem, link->other_path, false);
+        free(link);
+    }
+    end->tx = NULL;
+}
+
 /* Tells 'end' that it has 'port' now.  Must be called with NULL before the
  * port it had is destroyed. */
 void
 dpdkr_end_set_port(struct dpdkr_end *end, struct dpdkr_port *port)
 {
     ovs_mutex_lock(&mutex);
-    if (end->port) {
+    if (end->port && leaving) {
+        leave_links(end);
+    } else if (end->port) {
         end_is_gone(end, time_msec());
     }
     end->port = port;
     end->epoch = 0;
+    end->adopt_until = (port && dpdkr_orders_are_adopted(port)
+                        ? time_msec() + ADOPT_MS : LLONG_MIN);
+    run_soon();
     ovs_mutex_unlock(&mutex);
 }
 

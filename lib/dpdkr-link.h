@@ -109,5 +109,6 @@ void dpdkr_end_get_status(const struct dpdkr_end *,
 bool dpdkr_end_changed(struct dpdkr_end *);
 
 long long int dpdkr_link_run(long long int now);
+void dpdkr_link_leave(bool);
 
 #endif /* dpdkr-link.h */

@@ -338,7 +338,7 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
         *errp = xasprintf("%s: already used by another process", path);
         goto exit;
     }
-    if (s.st_nlink != 1 || s.st_mode & GIVEN_UP) {
+    if (s.st_nlink > (config->is_link ? 2 : 1) || s.st_mode & GIVEN_UP) {
         /* It is, or was, another port's, linked here by that one's peer.  Its
          * content is left alone, for it may still be in use there. */
         VLOG_WARN("%s: replacing %s (%s)", user, path,

@@ -871,6 +871,7 @@ void
 netdev_dpdkr_exit(bool cleanup)
 {
     leave_memory = !cleanup;
+    dpdkr_link_leave(leave_memory);
 }
 
 /* Registers the class without any line in the base: this object is on the link

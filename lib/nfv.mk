@@ -12,6 +12,7 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-guard.h \
 	lib/dpdkr-limits.c \
 	lib/dpdkr-limits.h \
+	lib/dpdkr-link-adopt.c \
 	lib/dpdkr-link-dir.c \
 	lib/dpdkr-link-mem.c \
 	lib/dpdkr-link-private.h \

@@ -219,6 +219,7 @@ lp_follow(struct link_peer *lp, uint32_t q)
         if (!dpdkr_producer_note(&lp->p.tx[q], order.number, 0)) {
             return false;
         }
+        lp->c->noted_link[q] = DPDKR_NOTED_LINK(l->seq, order.link);
         lp->c->noted[q] = order.number;
         lp->out[q] = l;
     }
@@ -263,6 +264,8 @@ lp_port_note(struct link_peer *lp, uint32_t r, uint32_t number, uint16_t pad)
     if (l->noted[q] != number) {
         l->noted[q] = number;
         l->seen[q] = 0;
+    } else if (l->seen[q] == UINT64_MAX >> (64 - lp->p.n_queues)) {
+        return;                 /* Once more, from a switch that restarted. */
     }
     l->seen[q] |= UINT64_C(1) << r;
     if (l->seen[q] == UINT64_MAX >> (64 - lp->p.n_queues)) {

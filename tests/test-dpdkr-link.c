@@ -74,6 +74,25 @@ __wrap_time_usec(void)
 }
 
 static void
+start_port(struct node *n)
+{
+    char *path = in_dir(n->name);
+    struct dpdkr_mem_config config = small_config(path);
+    struct dpdkr_mem *mem;
+    char *error = NULL;
+
+    config.n_queues = n_queues;
+    if (!CHECK(!dpdkr_mem_open(&config, n->name, NULL, &mem, &error))) {
+        printf("# %s\n", error);
+        exit(1);
+    }
+    free(path);
+    n->port = dpdkr_port_create(mem, n->name, peer_mac, MTU, true);
+    n->end = dpdkr_end_create(n->name);
+    dpdkr_end_set_port(n->end, n->port);
+}
+
+static void
 start(uint32_t n_queues_)
 {
     random_set_seed(getenv("NFV_SEED") ? atoi(getenv("NFV_SEED")) : 1);
@@ -83,23 +102,9 @@ start(uint32_t n_queues_)
     held.port = -1;
     dp_packet_batch_init(&held.batch);
     for (int i = 0; i < N_PORTS; i++) {
-        struct node *n = &nodes[i];
-        struct dpdkr_mem *mem;
-        char *error = NULL;
-
-        snprintf(n->name, sizeof n->name, "p%d", i);
-        char *path = in_dir(n->name);
-        struct dpdkr_mem_config config = small_config(path);
-
-        config.n_queues = n_queues;
-        if (!CHECK(!dpdkr_mem_open(&config, n->name, NULL, &mem, &error))) {
-            exit(1);
-        }
-        n->port = dpdkr_port_create(mem, n->name, peer_mac, MTU, true);
-        n->end = dpdkr_end_create(n->name);
-        dpdkr_end_set_port(n->end, n->port);
-        n->dst = -1;
-        free(path);
+        snprintf(nodes[i].name, sizeof nodes[i].name, "p%d", i);
+        nodes[i].dst = -1;
+        start_port(&nodes[i]);
     }
 }
 
@@ -293,6 +298,32 @@ step_control(void)
     dpdkr_link_run(now);
 }
 
+/* Ends the switch and starts the next one, with an empty table. */
+static void
+restart_switch(void)
+{
+    flush();
+    dpdkr_link_leave(true);
+    for (int i = 0; i < N_PORTS; i++) {
+        dpdkr_end_set_port(nodes[i].end, NULL);
+        dpdkr_end_destroy(nodes[i].end);
+        dpdkr_port_destroy(nodes[i].port, false);
+    }
+    dpdkr_link_leave(false);
+    for (int i = 0; i < N_PORTS; i++) {
+        start_port(&nodes[i]);
+    }
+}
+
+/* What every run of the switch does after a while. */
+static void
+run_ports(void)
+{
+    for (int i = 0; i < N_PORTS; i++) {
+        dpdkr_port_run(nodes[i].port, now);
+    }
+}
+
 static void
 set_wish(int i, int dst, bool direct)
 {
@@ -483,7 +514,7 @@ test_one_way(void)
 
 /* Everybody sends to random others, directly or not, and changes its mind. */
 static void
-random_walk(uint32_t n_queues_, int n_rounds, int crashes)
+random_walk(uint32_t n_queues_, int n_rounds, int crashes, int restarts)
 {
     uint64_t handovers = 0;
     uint32_t lives = 0;
@@ -502,6 +533,12 @@ random_walk(uint32_t n_queues_, int n_rounds, int crashes)
             break;
         case 1: case 2: case 3: case 4: case 5:
             step_peer_control(i);
+            break;
+        case 11:
+            if (restarts && !random_range(restarts)) {
+                restart_switch();
+            }
+            run_ports();
             break;
         case 10:
             if (crashes && !random_range(crashes)) {
@@ -537,6 +574,7 @@ random_walk(uint32_t n_queues_, int n_rounds, int crashes)
             attach(&nodes[i]);
         }
     }
+    run_ports();
     settle();
     for (int i = 0; i < N_PORTS; i++) {
         struct dpdkr_link_stats l;
@@ -546,12 +584,14 @@ random_walk(uint32_t n_queues_, int n_rounds, int crashes)
         lives += nodes[i].life;
         if (!crashes) {
             CHECK_EQ(l.lost, 0);
+        }
+        if (!crashes && !restarts) {
             check_counters(i);
         }
     }
     printf("# %"PRIu64" handovers to links, %"PRIu32" peers\n",
            handovers, lives);
-    CHECK(handovers > n_rounds / 1000);
+    CHECK(restarts || handovers > n_rounds / 1000);
     if (!crashes) {
         check_all();
     } else {
@@ -563,13 +603,13 @@ random_walk(uint32_t n_queues_, int n_rounds, int crashes)
 static void
 test_random(void)
 {
-    random_walk(1, 3000000, 0);
+    random_walk(1, 3000000, 0, 0);
 }
 
 static void
 test_random_queues(void)
 {
-    random_walk(4, 3000000, 0);
+    random_walk(4, 3000000, 0, 0);
 }
 
 /* With packets that stay in the switch's output batches for a while. */
@@ -578,7 +618,7 @@ test_flush_interval(void)
 {
     flush_interval = 100;
     dpdkr_gate_set_flush_interval(flush_interval);
-    random_walk(2, 1000000, 0);
+    random_walk(2, 1000000, 0, 0);
     flush_interval = 0;
     dpdkr_gate_set_flush_interval(flush_interval);
 }
@@ -587,7 +627,20 @@ test_flush_interval(void)
 static void
 test_crashes(void)
 {
-    random_walk(2, 3000000, 4);
+    random_walk(2, 3000000, 4, 0);
+}
+
+/* With a switch that ends, and is started again, at any point. */
+static void
+test_restarts(void)
+{
+    random_walk(1, 1000000, 0, 20);
+}
+
+static void
+test_restarts_queues(void)
+{
+    random_walk(3, 1000000, 0, 20);
 }
 
 /* A receiver that does not empty the link holds up nobody for long, and gets
@@ -723,6 +776,8 @@ main(int argc, char *argv[])
         { "random-queues", test_random_queues },
         { "flush-interval", test_flush_interval },
         { "crashes", test_crashes },
+        { "restarts", test_restarts },
+        { "restarts-queues", test_restarts_queues },
         { "late", test_late },
         { "defiance", test_defiance },
         { "counters", test_counters },

@@ -201,6 +201,8 @@ tx_enter_link(struct dpdkr_peer_queue *q, uint64_t word,
         }
         return false;
     }
+    set32(&q->control->noted_link[q->index],
+          DPDKR_NOTED_LINK(link->seq, link->entry));
     set32(&q->control->noted[q->index], order.number);
     tx_use_link(q, link);
     q->order = word;

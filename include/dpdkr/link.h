@@ -101,16 +101,18 @@
  *
  * Receiver:
  *
- *     R1  Reads the note in each of its rings (and ignores one that is not for
- *         the link that the entry has, by DPDKR_NOTE_SEQ).  With the last, the ring of the
- *         link becomes active: it is read by the receive queue q % n_rxq.  The
- *         port's rings are read as before, for what others send.
+ *     R1  Reads the note in each of its rings.  (It ignores one that is not
+ *         for the link that the entry has, by DPDKR_NOTE_SEQ, and one that
+ *         comes again, as may happen when the switch restarts.)  With the
+ *         last, the ring of the link becomes active: it is read by the receive
+ *         queue q % n_rxq.  The port's rings are read as before, for what
+ *         others send.
  *
  *
  * Handover back, number n + 1
  * ---------------------------
  *
- *     A2  Switch: 'tx_order' := {n + 1, -}.
+ *     A2  Switch: 'tx_order' := {n + 1, entry}.
  *     S4  Sender, queue q, which follows n: S1 with n + 1.  Publishes note
  *         n + 1 in ring q of the link.
  *     S5  From now on it produces in the port's ring q.  (If the order is a
@@ -152,6 +154,10 @@
  * gates are opened, and what it still finds in the link may reach it after
  * what came later through its port.
  *
+ * A switch that restarts finds the orders, offers and gates in the memory of
+ * the ports, and the links by their files, and goes on where the last one
+ * was.
+ *
  * If a note cannot complete R1 (a program that does not poll one of its
  * queues), the switch sets 'rx_force' of the offer to the number after the
  * same time: the receiver activates the ring without waiting for the rest.
@@ -183,7 +189,8 @@
 /* An order for the transmit queues.  Read and written as one 64-bit word. */
 struct dpdkr_order {
     uint32_t number;            /* Of the handover; odd: to link 'link'. */
-    uint32_t link;              /* Index into 'offer', 0 for even numbers. */
+    uint32_t link;              /* Index into 'offer'; with an even number,
+                                 * the link that is to be left. */
 };
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_order) == 8, "dpdkr_order layout");
 
@@ -208,12 +215,19 @@ struct dpdkr_link_answer {
     uint32_t seq;               /* Of the offer that this is the answer to. */
     uint32_t status;            /* DPDKR_LINK_*. */
     uint32_t error;             /* errno value or DPDKR_CUT_*. */
-    uint32_t pad0[13];
+    uint32_t pad0;
     uint32_t rx_done[DPDKR_MAX_QUEUES]; /* By ring: last note taken (R2). */
 };
 #define DPDKR_RX_NOTHING 1          /* For 'rx_done': notes that are taken from
                                      * links have even numbers. */
-DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_link_answer) == 320, "answer layout");
+DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_link_answer) == 272, "answer layout");
+
+/* For a switch that restarts: what its predecessor was waiting for. */
+struct dpdkr_gate_mark {
+    uint32_t number;            /* Of the note behind which the gate is closed,
+                                 * or 0 while it is open. */
+    uint32_t link;              /* DPDKR_NOTED_LINK of that handover. */
+};
 
 struct dpdkr_control {
     /* Switch.  The first line is looked at by each burst, and hardly ever
@@ -227,6 +241,11 @@ struct dpdkr_control {
     struct dpdkr_link_answer answer[DPDKR_MAX_LINKS];
     uint32_t applied[DPDKR_MAX_QUEUES]; /* By transmit queue: S1... */
     uint32_t noted[DPDKR_MAX_QUEUES]; /* ...and S2, 0 before the first. */
+    uint32_t noted_link[DPDKR_MAX_QUEUES]; /* DPDKR_NOTED_LINK of that link,
+                                            * stored before 'noted'. */
+
+    /* Switch, by queue of the peer; stored in W2 and W3. */
+    struct dpdkr_gate_mark gate[DPDKR_MAX_QUEUES];
 };
 #define DPDKR_CONTROL_OFFSET 1024
 DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_header) <= DPDKR_CONTROL_OFFSET,
@@ -245,6 +264,9 @@ DPDKR_STATIC_ASSERT(DPDKR_CONTROL_OFFSET + sizeof(struct dpdkr_control)
 #define DPDKR_NOTE_QUEUE(PAD) ((PAD) & 63)
 DPDKR_STATIC_ASSERT(DPDKR_MAX_LINKS <= 4 && DPDKR_MAX_QUEUES <= 64,
                     "DPDKR_NOTE_PAD");
+
+/* Names a link by its entry and the offer there. */
+#define DPDKR_NOTED_LINK(SEQ, ENTRY) ((uint32_t) (SEQ) << 2 | (ENTRY))
 
 /* The control area of the port memory at 'base'. */
 static inline struct dpdkr_control *

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "dpdkr-link-private.h"
+
+#include <stdlib.h>
+
+#include "dpdkr-gate.h"
+#include "dpdkr-mem.h"
+#include "openvswitch/vlog.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(dpdkr_link_adopt);
+
+/* Links that an earlier switch has left
+ * =====================================
+ *
+ * The peers go on over their links while there is no switch.  The next one
+ * finds in the memory of the ports what the last one ordered, and continues
+ * there.  What it finds may have been changed by the peers: it is good enough
+ * to tell a peer what it was told before, and which file to look for, but
+ * whether that is the memory of a link, and of the one that the other port
+ * names too, is checked. */
+
+/* Finds the entry of 'b' that offers the other side of what entry 'entry' of
+ * 'a' offers.  Returns it, or -1. */
+static int
+find_partner(const struct dpdkr_end *a, uint32_t entry,
+             const struct dpdkr_end *b)
+{
+    const struct dpdkr_link_offer *oa = &a->port->orders.offer[entry];
+
+    for (int i = 0; i < DPDKR_MAX_LINKS; i++) {
+        const struct dpdkr_link_offer *ob = &b->port->orders.offer[i];
+
+        if (ob->file[0] && !b->links[i] && ob->side == !oa->side
+            && !memcmp(oa->id, ob->id, sizeof oa->id)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* If entry 'entry' of 'a' and some entry of 'b' offer the two sides of a link
+ * whose memory is there, and nobody has it, returns it, ready but in no list.
+ * Otherwise returns NULL. */
+struct dpdkr_link *
+dpdkr_link_adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
+                 long long int now)
+{
+    const struct dpdkr_link_offer *offer = &a->port->orders.offer[entry];
+    int partner = find_partner(a, entry, b);
+    struct dpdkr_link *link;
+
+    if (partner < 0) {
+        return NULL;
+    }
+    link = xzalloc(sizeof *link);
+    link->mem = dpdkr_link_mem_adopt(a->port, b->port, offer->file, offer->id,
+                                     &link->other_path);
+    if (!link->mem) {
+        free(link);
+        return NULL;
+    }
+    link->state = LINK_READY;
+    link->since = now;
+    link->unused_since = LLONG_MAX;
+    link->end[offer->side] = a;
+    link->entry[offer->side] = entry;
+    link->end[!offer->side] = b;
+    link->entry[!offer->side] = partner;
+
+    for (int side = 0; side < 2; side++) {
+        struct dpdkr_end *src = link->end[side];
+        struct dpdkr_end *dst = link->end[!side];
+        struct dpdkr_dir *dir = &link->dir[side];
+
+        src->links[link->entry[side]] = link;
+        dpdkr_dir_skip(link, side);
+        dir->back_since = now;
+        dir->next_look = now + DPDKR_LINK_PATIENCE_MS;
+        dir->number = dpdkr_orders_resume(src->port, link->entry[side],
+                                          dst->port, link->entry[!side]);
+        if (dir->number && src->port->orders.link == link->entry[side]) {
+            src->tx = link;
+        }
+    }
+    VLOG_INFO("%s: found the direct link to %s again", a->name, b->name);
+    return link;
+}
