@@ -3,6 +3,7 @@
 # Documentation/contents.rst leads to these (hooks/docs-contents.edit).
 DOC_SOURCE += \
 	Documentation/nfv/count.c \
+	Documentation/nfv/direct-links.rst \
 	Documentation/nfv/dpdkr-abi.rst \
 	Documentation/nfv/dpdkr.rst \
 	Documentation/nfv/hacking.rst \

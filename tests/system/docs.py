@@ -187,6 +187,12 @@ def test_dpdkr(lab):
     session(lab).run('dpdkr.rst')
 
 
+@options(timeout=180, driver=True, asan=False)
+def test_direct_links(lab):
+    """Links come and go as direct-links.rst says."""
+    session(lab).run('direct-links.rst')
+
+
 @options(timeout=120, asan=False)
 def test_peer(lab):
     """The program in peer.rst is compiled and run."""
