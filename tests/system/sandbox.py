@@ -57,20 +57,22 @@ def test_sandbox_banner(lab):
     with open(SANDBOX, encoding='utf-8') as f:
         source = f.read()
     banner = source[source.index("BANNER = '''"):]
-    lines = [line for line in banner.split("'''")[1].splitlines()
-             if line.startswith('    ')]
+    lines = [line for line in banner.split("'''")[1].format(version='')
+             .splitlines() if line.startswith('    ')]
     testing.check(len(lines) > 8, 'no commands in the banner')
     out = sandbox(lab, 'set -e\n' + '\n'.join(lines) + '\n')
     testing.check_equal(out.count(' 3 received, 0% packet loss'), 2,
                         'pings in\n' + out)
-    # Three echo packets each way went through the function, and an ARP
+    # Three echo packets each way went through the functions, and an ARP
     # request perhaps.
-    counts = re.findall(r'^f1 .* (p[12]) +received (\d+) +sent (\d+)', out,
-                        re.M)
-    testing.check_equal([c[0] for c in counts], ['p1', 'p2'], out)
+    counts = re.findall(r'^f[12] .* (p[1-4]) +received (\d+) +sent (\d+)',
+                        out, re.M)
+    testing.check_equal([c[0] for c in counts], ['p1', 'p2', 'p3', 'p4'], out)
     for port, received, sent in counts:
         testing.check(int(received) >= 3 and int(sent) >= 3,
-                      '%s of f1 in\n%s', port, out)
+                      '%s in\n%s', port, out)
+    states = re.findall(r'^  p2: (to p3 \[direct\]|none, not all)', out, re.M)
+    testing.check_equal(states, ['to p3 [direct]', 'none, not all'], out)
 
 
 @testing.options(timeout=120, driver=True, programs=demo.PROGRAMS)
