@@ -9,6 +9,10 @@
 /* How far ahead slots and mbufs are prefetched, in frames. */
 #define AHEAD 4
 
+/* The same for the slots to send in, which is so far that a burst prefetches
+ * the first ones of the next: the other core had them last. */
+#define SLOTS_AHEAD 16
+
 /* What 'rearm_data' of an mbuf with one frame for port 'port_id' is. */
 uint64_t
 net_dpdkr_rearm(uint16_t port_id)
@@ -105,6 +109,7 @@ rx_ring(struct net_dpdkr_rxq *rxq, struct dpdkr_consumer *c,
         }
         return 0;
     }
+    dpdkr_consumer_prefetch_descs(c, n - 1);
     for (uint32_t i = 0; i < n && i < AHEAD; i++) {
         dpdkr_consumer_prefetch(c, i);
     }
@@ -255,7 +260,6 @@ net_dpdkr_tx_burst(void *txq_, struct rte_mbuf **bufs, uint16_t n)
     slot_size = p->r.slot_size;
     for (uint32_t i = 0; i < room && i < AHEAD; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(bufs[i], const void *));
-        dpdkr_producer_prefetch(p, i);
     }
     for (; n_done < n; n_done++) {
         struct rte_mbuf *m = bufs[n_done];
@@ -267,8 +271,8 @@ net_dpdkr_tx_burst(void *txq_, struct rte_mbuf **bufs, uint16_t n)
         if (n_done + AHEAD < room) {
             rte_prefetch0(rte_pktmbuf_mtod(bufs[n_done + AHEAD],
                                            const void *));
-            dpdkr_producer_prefetch(p, n_tx + AHEAD);
         }
+        dpdkr_producer_prefetch(p, n_tx + SLOTS_AHEAD);
         if (likely(m->nb_segs == 1)) {
             len = m->data_len;
             if (unlikely(len < DPDKR_MIN_FRAME || len > slot_size)) {
@@ -289,6 +293,7 @@ net_dpdkr_tx_burst(void *txq_, struct rte_mbuf **bufs, uint16_t n)
     }
     if (likely(n_tx)) {
         dpdkr_producer_publish(p, n_tx);
+        dpdkr_producer_prefetch_descs(p, 0, n_tx);
         dpdkr_peer_count(&txq->q.packets, n_tx);
         dpdkr_peer_count(&txq->q.bytes, bytes);
     }

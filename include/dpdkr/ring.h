@@ -80,6 +80,9 @@ struct dpdkr_consumer {
     uint64_t packets, bytes, runts, skipped;
 };
 
+/* Descriptors in a cache line. */
+#define DPDKR_DESCS_PER_LINE__ (DPDKR_CACHE_LINE / sizeof(struct dpdkr_desc))
+
 /* Points 'r' to ring number 'ring' of the memory at 'base'. */
 static inline void
 dpdkr_ring_view_init(struct dpdkr_ring_view *r, void *base,
@@ -259,11 +262,36 @@ dpdkr_producer_set(struct dpdkr_producer *p, uint32_t i, uint32_t len)
     p->bytes += len;
 }
 
-/* Prepares for dpdkr_producer_slot(p, i) to be written. */
+/* Prepares for the cache line at 'address' to be written.  What compilers make
+ * of __builtin_prefetch() for x86-64 in general only fetches a shared copy:
+ * one more way to the other core and back for the store. */
+static inline void
+dpdkr_prefetch_write__(void *address)
+{
+#ifdef __x86_64__
+    __asm__ volatile ("prefetchw %0" : : "m" (*(char *) address));
+#else
+    __builtin_prefetch(address, 1, 3);
+#endif
+}
+
+/* Prepares for dpdkr_producer_slot(p, i) to be written.  'i' may be any
+ * number. */
 static inline void
 dpdkr_producer_prefetch(const struct dpdkr_producer *p, uint32_t i)
 {
-    __builtin_prefetch(dpdkr_producer_slot(p, i), 1, 3);
+    dpdkr_prefetch_write__(dpdkr_producer_slot(p, i));
+}
+
+/* Prepares for the descriptors of frames 'i' to 'i' + 'n' to be written.  They
+ * may be any numbers. */
+static inline void
+dpdkr_producer_prefetch_descs(const struct dpdkr_producer *p, uint32_t i,
+                              uint32_t n)
+{
+    for (uint32_t j = 0; j <= n; j += DPDKR_DESCS_PER_LINE__) {
+        dpdkr_prefetch_write__(&p->r.descs[(p->prod + i + j) & p->r.mask]);
+    }
 }
 
 #ifdef __linux__
@@ -424,6 +452,15 @@ dpdkr_consumer_avail(struct dpdkr_consumer *c, uint32_t want)
         avail = prod - c->cons;
     }
     return avail < want ? avail : want;
+}
+
+/* Prepares for the descriptors of frames 0 to 'n' to be read. */
+static inline void
+dpdkr_consumer_prefetch_descs(const struct dpdkr_consumer *c, uint32_t n)
+{
+    for (uint32_t j = 0; j <= n; j += DPDKR_DESCS_PER_LINE__) {
+        __builtin_prefetch(&c->r.descs[(c->cons + j) & c->r.mask], 0, 3);
+    }
 }
 
 /* Prepares for frame 'i' to be read. */
