@@ -92,10 +92,14 @@ dpdkr_report_status(const struct dpdkr_port *port, struct smap *status)
 
 /* Adds what column status shows of the direct links of 'end'. */
 void
-dpdkr_report_link_status(const struct dpdkr_end *end, struct smap *status)
+dpdkr_report_link_status(struct dpdkr_end *end, struct smap *status)
 {
     struct dpdkr_link_status s;
 
+    /* This may be called for any other reason between two announcements: from
+     * now on, what differs from this has to be announced, even if it was last
+     * time. */
+    dpdkr_end_changed(end);
     dpdkr_end_get_status(end, &s);
     smap_add(status, "p2p_state", s.state);
     if (s.peer) {

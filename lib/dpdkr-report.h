@@ -36,7 +36,7 @@ void dpdkr_report_add_limits(struct dpdkr_totals *,
                              const struct dpdkr_limits *);
 
 void dpdkr_report_status(const struct dpdkr_port *, struct smap *);
-void dpdkr_report_link_status(const struct dpdkr_end *, struct smap *);
+void dpdkr_report_link_status(struct dpdkr_end *, struct smap *);
 void dpdkr_report_stats(const struct dpdkr_totals *, struct netdev_stats *);
 void dpdkr_report_custom_stats(const struct dpdkr_totals *,
                                struct netdev_custom_stats *);
