@@ -50,9 +50,13 @@ class DirectScene(Scene):
         for a, b in hops:
             def seen():
                 status = self.status(a)
-                return (status.get('p2p_state') == 'direct'
-                        and status.get('p2p_peer') == b)
-            wait_until(seen, timeout, 'status of %s' % a)
+                last[a] = (status.get('p2p_state'), status.get('p2p_peer'))
+                return last[a] == ('direct', b)
+            try:
+                wait_until(seen, timeout, 'status')
+            except Exception:
+                raise AssertionError('column status of %s says %s, p2p/show %s'
+                                     % (a, last[a], self.show()[a])) from None
 
     def wait_switched(self, *ports, reason='', timeout=20):
         """Waits until what the peers of 'ports' send goes through the switch;
