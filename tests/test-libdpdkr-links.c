@@ -188,7 +188,7 @@ test_idle(void)
     pair_run(&p);
     CHECK_EQ(control(&p, 0)->applied[0], 1);
 
-    /* A3 without a note. */
+    /* A5, as seen by S: without a note. */
     fake_withdraw(&p.ports[0], 0);
     dpdkr_run(p.peers[0]);
     CHECK_EQ(fake_answer(&p.ports[0], 0), DPDKR_LINK_NONE);

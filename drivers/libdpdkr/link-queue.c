@@ -171,7 +171,7 @@ tx_leave_link(struct dpdkr_peer_queue *q)
     struct dpdkr_order old = dpdkr_order_unpack(q->order);
     struct dpdkr_link *link = tx_link(q);
 
-    /* Without a link it has been withdrawn: no note, see A3. */
+    /* Without a link it has been withdrawn: no note, see A5. */
     if (link) {
         struct dpdkr_link_tx *tx = &link->txqs[q->index];
 

@@ -70,6 +70,7 @@ struct net_dpdkr {
     struct net_dpdkr_base tx_base[DPDKR_MAX_QUEUES];
     uint64_t base_attached, base_cut_by_switch, base_cut_by_us;
     uint64_t base_link_changes, base_handovers, base_notes;
+    uint64_t base_stray_notes, base_refused_orders;
 };
 
 extern int net_dpdkr_logtype;

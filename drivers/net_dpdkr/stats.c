@@ -42,7 +42,9 @@ static const char *const device_names[] = {
     "direct_tx_queues",         /* That send by one. */
     "direct_rx_rings",          /* Queues of others received by one. */
     "handovers",                /* Of TX queues to a link, or back. */
-    "notes",                    /* Of such, read by RX queues. */
+    "notes",                    /* Of such, read by RX queues... */
+    "stray_notes",              /* ...and not for a link that there is. */
+    "refused_orders",           /* Of handovers to a link that is not there. */
 };
 #define N_DEVICE RTE_DIM(device_names)
 
@@ -64,6 +66,8 @@ device_values(struct net_dpdkr *nd, uint64_t values[N_DEVICE])
     values[7] = info.n_rx_direct;
     values[8] = info.n_handovers - nd->base_handovers;
     values[9] = info.n_notes - nd->base_notes;
+    values[10] = info.n_stray_notes - nd->base_stray_notes;
+    values[11] = info.n_refused_orders - nd->base_refused_orders;
 }
 
 static uint64_t
@@ -165,6 +169,8 @@ net_dpdkr_stats_reset(struct rte_eth_dev *dev)
     nd->base_link_changes = info.n_link_changes;
     nd->base_handovers = info.n_handovers;
     nd->base_notes = info.n_notes;
+    nd->base_stray_notes = info.n_stray_notes;
+    nd->base_refused_orders = info.n_refused_orders;
     return 0;
 }
 
