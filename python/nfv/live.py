@@ -19,17 +19,39 @@ class Live:
         self.ports = ports
         self.say = say
         self.rows = []
-        self.start = time.monotonic()
+        self.looks = {}
+        self.start = self.due = time.monotonic()
         self.last = self.look()
 
     def look(self):
-        ends = [host.counters() for host in (self.path.client,
-                                             self.path.server)]
-        now = chain.switched(self.path.switch)
-        now['time'] = time.monotonic()
-        now['bytes'] = ends[1]['out_bytes']
-        now['arrived'] = sum(end['out'] for end in ends)
-        return now
+        """Returns, for each of what is counted, the count and the time of it:
+        on a busy machine, one is counted long after the other."""
+        client, server = self.path.client.counters, self.path.server.counters
+        result = {}
+        for names, count in (({'to_client': 'out'}, client),
+                             ({'to_server': 'out', 'bytes': 'out_bytes'},
+                              server),
+                             ({'switched': 'packets', 'cycles': 'cycles'},
+                              lambda: chain.switched(self.path.switch))):
+            before = time.monotonic()
+            counts = count()
+            when = (before + time.monotonic()) / 2
+            for name, key in names.items():
+                result[name] = counts[key], when
+        return result
+
+    @staticmethod
+    def rates(now, before):
+        """Returns what goes on in a second between two looks."""
+        return {name: (now[name][0] - before[name][0])
+                / (now[name][1] - before[name][1]) for name in now}
+
+    @staticmethod
+    def summary(rates):
+        packets = rates['to_client'] + rates['to_server']
+        return {'mbps': rates['bytes'] * 8e-6, 'packets': packets,
+                'passes': rates['switched'] / max(1, packets),
+                'cycles': rates['cycles'] / max(1, packets)}
 
     def states(self):
         """Returns "direct", "switch" or what is between them, by port."""
@@ -43,19 +65,15 @@ class Live:
 
     def line(self, phase):
         """Waits for the end of the second, prints a line."""
-        time.sleep(max(0, self.last['time'] + 1 - time.monotonic()))
+        self.due = max(self.due + 1, time.monotonic() + 0.5)
+        time.sleep(max(0, self.due - time.monotonic()))
         now, before = self.look(), self.last
         self.last = now
-        seconds = now['time'] - before['time']
-        arrived = now['arrived'] - before['arrived']
         row = {'phase': phase,
-               'time': round(now['time'] - self.start, 1),
-               'mbps': (now['bytes'] - before['bytes']) * 8e-6 / seconds,
-               'packets': arrived / seconds,
-               'passes': (now['packets'] - before['packets'])
-               / max(1, arrived),
-               'cycles': (now['cycles'] - before['cycles']) / max(1, arrived),
+               'time': round(time.monotonic() - self.start, 1),
+               **self.summary(self.rates(now, before)),
                'states': self.states()}
+        self.looks.setdefault(phase, []).append(now)
         self.rows.append(row)
         cells = ['%.0f' % row['mbps'], '{:,.0f}'.format(row['packets']),
                  '%.2f' % row['passes'], '{:,.0f}'.format(row['cycles'])]
@@ -77,12 +95,7 @@ class Live:
                        % (' and '.join(self.ports), ' and '.join(wanted)))
 
     def phases(self):
-        """Returns, by phase, the means of its lines.  The first one of a
-        phase is left out: something else was there in a part of it."""
-        result = {}
-        for phase in dict.fromkeys(row['phase'] for row in self.rows):
-            rows = [row for row in self.rows if row['phase'] == phase][1:]
-            result[phase] = {key: sum(row[key] for row in rows) / len(rows)
-                             for key in ('mbps', 'packets', 'passes',
-                                         'cycles')}
-        return result
+        """Returns the means of each phase, without its first second: that may
+        have been different in parts."""
+        return {phase: self.summary(self.rates(looks[-1], looks[0]))
+                for phase, looks in self.looks.items()}
