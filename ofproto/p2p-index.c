@@ -29,6 +29,10 @@ struct p2p_table {
     unsigned int n_flows;
     unsigned int n_inserted;
     bool replaced;
+
+    /* All that are certain, or uncertain, are concerned by some change. */
+    bool all_certain;
+    bool all_uncertain;
 };
 
 BUILD_ASSERT_DECL(N_TABLES
@@ -183,40 +187,57 @@ is_about_content(const struct rule *rule)
     return false;
 }
 
+/* Touches the ports among 'hops' that the insertion or removal of 'rule'
+ * concerns.  Returns false if that is too much work. */
+static bool
+touch_concerned(struct p2p_index *index, const struct ovs_list *hops,
+                const struct rule *rule, bool inserted)
+{
+    const struct p2p_hop *hop;
+
+    LIST_FOR_EACH (hop, list_node, hops) {
+        if (index->work >= P2P_INDEX_WORK) {
+            /* For the main thread to run. */
+            index->touch(hop->port, inserted);
+            return false;
+        }
+        index->work++;
+        if (inserted ? insertion_concerns(hop, rule)
+            : removal_concerns(hop, rule)) {
+            index->touch(hop->port, inserted);
+        }
+    }
+    return true;
+}
+
 static void
 rule_changed(struct p2p_index *index, const struct rule *rule, bool inserted)
 {
-    bool (*concerns)(const struct p2p_hop *, const struct rule *)
-        = inserted ? insertion_concerns : removal_concerns;
-    const struct p2p_table *t = index->tables[rule->table_id];
-    struct p2p_hop *hop;
+    struct p2p_table *t = index->tables[rule->table_id];
 
     if (in_port_of(&rule->cr.match.mask->masks) == UINT16_MAX) {
         uint16_t in_port = in_port_of(rule->cr.match.flow);
+        struct p2p_hop *hop;
 
         HMAP_FOR_EACH_WITH_HASH (hop, port_node,
                                  hash_in_port(rule->table_id, in_port),
                                  &index->hops) {
-            if (hop->table_id == rule->table_id && concerns(hop, rule)) {
-                index->touch(hop->port);
+            if (hop->table_id == rule->table_id
+                && (inserted ? insertion_concerns(hop, rule)
+                    : removal_concerns(hop, rule))) {
+                index->touch(hop->port, inserted);
             }
         }
-    } else {
-        if (inserted && rule->cr.priority >= t->min_priority) {
-            LIST_FOR_EACH (hop, list_node, &t->certain) {
-                if (concerns(hop, rule)) {
-                    index->touch(hop->port);
-                }
-            }
-        }
-        if (inserted && is_about_content(rule)) {
-            return;
-        }
-        LIST_FOR_EACH (hop, list_node, &t->uncertain) {
-            if (concerns(hop, rule)) {
-                index->touch(hop->port);
-            }
-        }
+        return;
+    }
+
+    if (inserted && !t->all_certain && rule->cr.priority >= t->min_priority
+        && !touch_concerned(index, &t->certain, rule, true)) {
+        t->all_certain = true;
+    }
+    if (!t->all_uncertain && !(inserted && is_about_content(rule))
+        && !touch_concerned(index, &t->uncertain, rule, inserted)) {
+        t->all_uncertain = true;
     }
 }
 
@@ -249,30 +270,60 @@ p2p_index_rule_removed(struct p2p_index *index, const struct rule *rule)
     }
 }
 
-/* Touches the ports whose packets found rules that are no longer visible in
- * 'version'.  Has to be called after each new version. */
-void
-p2p_index_find_removed(struct p2p_index *index, const struct ofproto *ofproto,
-                       ovs_version_t version)
+static void
+touch_all(struct p2p_index *index, const struct ovs_list *hops, bool urgent)
 {
+    const struct p2p_hop *hop;
+
+    LIST_FOR_EACH (hop, list_node, hops) {
+        index->touch(hop->port, urgent);
+    }
+}
+
+/* Touches the ports whose packets found rules in 't' that are not visible in
+ * 'version'. */
+static void
+find_removed(struct p2p_index *index, struct p2p_table *t,
+             ovs_version_t version)
+{
+    const struct p2p_hop *hop;
+
+    /* Takes the occasion to make 'min_priority' exact. */
+    t->min_priority = INT_MAX;
+    LIST_FOR_EACH (hop, list_node, &t->certain) {
+        t->min_priority = MIN(t->min_priority, hop_priority(hop));
+        if (hop->rule
+            && !cls_rule_visible_in_version(&hop->rule->up.cr, version)) {
+            index->touch(hop->port, true);
+        }
+    }
+}
+
+/* Finds out what changes of rules did not tell.  Has to be called after each
+ * new version of the tables, and whenever a port was touched. */
+void
+p2p_index_run(struct p2p_index *index, const struct ofproto *ofproto,
+              ovs_version_t version)
+{
+    index->work = 0;
     for (size_t i = 0; i < ARRAY_SIZE(index->tables); i++) {
         struct p2p_table *t = index->tables[i];
-        struct p2p_hop *hop;
 
-        if (!t || (!t->replaced && (t->n_flows + t->n_inserted
-                                    == ofproto->tables[i].n_flows))) {
+        if (!t) {
             continue;
         }
-        count_rules(t, &ofproto->tables[i]);
-
-        /* Takes the occasion to make 'min_priority' exact. */
-        t->min_priority = INT_MAX;
-        LIST_FOR_EACH (hop, list_node, &t->certain) {
-            t->min_priority = MIN(t->min_priority, hop_priority(hop));
-            if (hop->rule
-                && !cls_rule_visible_in_version(&hop->rule->up.cr, version)) {
-                index->touch(hop->port);
-            }
+        if (t->all_certain) {
+            t->all_certain = false;
+            touch_all(index, &t->certain, true);
+        }
+        if (t->all_uncertain) {
+            t->all_uncertain = false;
+            touch_all(index, &t->uncertain, true);
+        }
+        if (t->replaced
+            || t->n_flows + t->n_inserted != ofproto->tables[i].n_flows) {
+            count_rules(t, &ofproto->tables[i]);
+            find_removed(index, t, version);
         }
     }
 }

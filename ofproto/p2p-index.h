@@ -23,12 +23,17 @@
  * A rule that is removed concerns a lookup whose packets found it, and an
  * uncertain one if it can match packets there.  The provider is told of a
  * removal only when nobody uses the rule any more, which is good enough for
- * the latter.  For the former, p2p_index_find_removed() looks whether all
+ * the latter.  For the former, p2p_index_run() looks whether all
  * rules that packets found are still there.
+ *
+ * A single change looks at the lookups one by one, unless the rule matches on
+ * an input port.  When that gets too much, P2P_INDEX_WORK between two calls of
+ * p2p_index_run(), all lookups in the table count as concerned instead.
  *
  * All functions require ofproto_mutex, and any thread may call those about
  * rules. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "openvswitch/hmap.h"
@@ -43,13 +48,17 @@ struct rule;
 
 extern struct ovs_mutex ofproto_mutex;
 
-/* Called for each port that a change concerns, perhaps more than once. */
-typedef void p2p_touch_func(struct p2p_port *);
+#define P2P_INDEX_WORK 65536
+
+/* Called for each port that a change concerns, perhaps more than once.  It is
+ * urgent unless the change can only make a "yes" of a "no". */
+typedef void p2p_touch_func(struct p2p_port *, bool urgent);
 
 struct p2p_index {
     struct hmap hops;           /* All, by table and input port. */
     struct p2p_table *tables[255]; /* Null for those without hops. */
     p2p_touch_func *touch;
+    unsigned int work;          /* Lookups looked at. */
 };
 
 void p2p_index_init(struct p2p_index *, p2p_touch_func *);
@@ -66,8 +75,7 @@ void p2p_index_rule_inserted(struct p2p_index *, const struct rule *,
     OVS_REQUIRES(ofproto_mutex);
 void p2p_index_rule_removed(struct p2p_index *, const struct rule *)
     OVS_REQUIRES(ofproto_mutex);
-void p2p_index_find_removed(struct p2p_index *, const struct ofproto *,
-                            ovs_version_t)
+void p2p_index_run(struct p2p_index *, const struct ofproto *, ovs_version_t)
     OVS_REQUIRES(ofproto_mutex);
 
 #endif /* p2p-index.h */

@@ -53,7 +53,9 @@ struct p2p_bridge {
 
     /* With ofproto_mutex. */
     struct p2p_index index;
-    struct ovs_list touched;    /* Of struct p2p_port by 'touched_node'. */
+    struct ovs_list touched;    /* Of struct p2p_port by 'touched_node'... */
+    struct ovs_list touched_later; /* ...likewise, but not before... */
+    long long int later;        /* ...time_usec() is this. */
     int n_group_users;          /* Answers with groups. */
 
     bool group_added;           /* Main thread only. */
@@ -68,6 +70,7 @@ struct p2p_port {
 
     /* With ofproto_mutex. */
     struct ovs_list touched_node; /* Empty if it need not be asked. */
+    bool urgent;                /* In the bridge's 'touched'. */
 
     /* All below is for the main thread only. */
 

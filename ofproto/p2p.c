@@ -30,6 +30,10 @@ COVERAGE_DEFINE(p2p_evaluate);
 COVERAGE_DEFINE(p2p_found);
 COVERAGE_DEFINE(p2p_lost);
 
+/* Ports that are not urgent take no more than the LATER_FACTOR-th part of the
+ * main thread's time. */
+#define LATER_FACTOR 10
+
 /* While a link is being given up, look after it this often, in ms. */
 #define BUSY_INTERVAL 1
 
@@ -41,6 +45,8 @@ struct hmap p2p_bridges = HMAP_INITIALIZER(&p2p_bridges);
 static struct seq *touch_seq;
 static uint64_t touch_seqno;
 
+static void port_touch__(struct p2p_port *, bool urgent)
+    OVS_REQUIRES(ofproto_mutex);
 static void port_touch(struct p2p_port *) OVS_REQUIRES(ofproto_mutex);
 static void port_set_verdict(struct p2p_port *, struct p2p_answer *,
                              struct p2p_verdict)
@@ -105,7 +111,8 @@ p2p_bridge_add(struct ofproto *ofproto)
     hmap_init(&b->credited);
     ovs_list_init(&b->busy);
     ovs_list_init(&b->touched);
-    p2p_index_init(&b->index, port_touch);
+    ovs_list_init(&b->touched_later);
+    p2p_index_init(&b->index, port_touch__);
 
     ovs_mutex_lock(&ofproto_mutex);
     hmap_insert(&p2p_bridges, &b->node, hash_bridge(ofproto));
@@ -300,13 +307,30 @@ p2p_bundle_set(const struct ofproto *ofproto,
 /* ## Flow tables ## */
 /* ## ----------- ## */
 
+/* Has 'port' asked the next time that the bridge runs or, if that is not
+ * 'urgent', perhaps some time later. */
+static void
+port_touch__(struct p2p_port *port, bool urgent)
+{
+    struct p2p_bridge *b = port->bridge;
+
+    if (ovs_list_is_empty(&port->touched_node)) {
+        port->urgent = urgent;
+        ovs_list_push_back(urgent ? &b->touched : &b->touched_later,
+                           &port->touched_node);
+        seq_change(touch_seq);
+    } else if (urgent && !port->urgent) {
+        port->urgent = true;
+        ovs_list_remove(&port->touched_node);
+        ovs_list_push_back(&b->touched, &port->touched_node);
+        seq_change(touch_seq);
+    }
+}
+
 static void
 port_touch(struct p2p_port *port)
 {
-    if (ovs_list_is_empty(&port->touched_node)) {
-        ovs_list_push_back(&port->bridge->touched, &port->touched_node);
-        seq_change(touch_seq);
-    }
+    port_touch__(port, true);
 }
 
 /* 'rule' is now visible, instead of 'replaced' unless that is null.  Any
@@ -654,13 +678,44 @@ bridge_veto(const struct p2p_bridge *b)
     return p2p_bridge_veto(b->ofproto);
 }
 
+/* True if there are ports whose time has come. */
+static bool
+asks_later(const struct p2p_bridge *b)
+    OVS_NO_THREAD_SAFETY_ANALYSIS
+{
+    return !ovs_list_is_empty(&b->touched_later) && time_usec() >= b->later;
+}
+
+/* Asks the ports that were touched for sure, and the others, too, if that does
+ * not make up more than a part of the time.  Those who remove a million rules
+ * touch ports again and again that are uncertain because of them. */
+static void
+ask_touched_ports(struct p2p_bridge *b)
+    OVS_REQUIRES(ofproto_mutex)
+{
+    long long int start = time_usec();
+    struct p2p_port *port;
+
+    if (start >= b->later) {
+        ovs_list_push_back_all(&b->touched, &b->touched_later);
+    }
+    LIST_FOR_EACH_POP (port, touched_node, &b->touched) {
+        ovs_list_init(&port->touched_node);
+        port_evaluate(port);
+    }
+    if (start >= b->later) {
+        long long int end = time_usec();
+
+        b->later = end + LATER_FACTOR * (end - start);
+    }
+}
+
 /* Finds out which ports have to be asked, and asks them. */
 static void
 bridge_run_answers(struct p2p_bridge *b, struct p2p_reason veto,
                    bool ports_changed)
     OVS_EXCLUDED(ofproto_mutex)
 {
-    struct p2p_port *port;
     ovs_version_t version;
 
     ovs_mutex_lock(&ofproto_mutex);
@@ -671,18 +726,15 @@ bridge_run_answers(struct p2p_bridge *b, struct p2p_reason veto,
     if (ports_changed) {
         touch_changed_ports(b);
     }
+
     version = ofproto_dpif_get_tables_version(b->ofproto);
+    p2p_index_run(&b->index, &b->ofproto->up, version);
     if (version != b->version) {
         b->version = version;
-        p2p_index_find_removed(&b->index, &b->ofproto->up, version);
         check_groups(b, version, b->group_added);
         b->group_added = false;
     }
-
-    LIST_FOR_EACH_POP (port, touched_node, &b->touched) {
-        ovs_list_init(&port->touched_node);
-        port_evaluate(port);
-    }
+    ask_touched_ports(b);
     ovs_mutex_unlock(&ofproto_mutex);
 }
 
@@ -708,7 +760,7 @@ bridge_run(struct p2p_bridge *b)
      * anything to do. */
     uint64_t seqno = seq_read(touch_seq);
 
-    if (look || seqno != b->touch_seqno
+    if (look || seqno != b->touch_seqno || asks_later(b)
         || ofproto_dpif_get_tables_version(b->ofproto) != b->version
         || !p2p_reason_equals(veto, b->veto)) {
         b->touch_seqno = seqno;
@@ -763,6 +815,9 @@ p2p_type_wait(const char *type)
         }
         if (b->ports_changed || !p2p_reason_equals(bridge_veto(b), b->veto)) {
             poll_immediate_wake();
+        }
+        if (!ovs_list_is_empty(&b->touched_later)) {
+            poll_timer_wait_until(MAX(b->later / 1000, time_msec()) + 1);
         }
         if (!ovs_list_is_empty(&b->busy)) {
             poll_timer_wait_until(time_msec() + BUSY_INTERVAL);

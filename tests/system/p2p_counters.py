@@ -12,8 +12,8 @@ from nfv.testing import check, check_equal, options
 from direct_scene import FRAMES, DirectScene, drained
 
 # Ways for packets from "a", port 1, to "b", port 2: groups and flows.  Port 3
-# is always live.  (Were it port 2, then the switch would count the packets that
-# it has not counted when the traffic ends for a bucket that is dead.)
+# is always live.  (Were it port 2, then what the switch has not counted when
+# the traffic ends, it would count for a bucket that is dead.)
 WAYS = [
     ([], ['in_port=1,actions=2']),
     ([], ['in_port=1,actions=load:5->NXM_NX_REG0[],resubmit(,1),resubmit(,2)',
@@ -48,7 +48,8 @@ def _tables(scene):
     text = scene.switch.ofctl('-O', 'OpenFlow15', 'dump-tables', 'br0')
     result = {}
     for table, lookups, matches in re.findall(
-            r'table (\d+)(?: \("\w+"\))?:\s+active=\d+, lookup=(\d+), matched=(\d+)',
+            r'table (\d+)(?: \("\w+"\))?:\s+active=\d+, lookup=(\d+), '
+            r'matched=(\d+)',
             text):
         if int(lookups):
             result[int(table)] = int(lookups), int(matches)
