@@ -84,12 +84,16 @@ class DirectScene(Scene):
     def check_bypassed(self, hops, more=200):
         """Checks that packets pass on all 'hops', each of which is direct, and
         that none of them enters the switch."""
-        before = {a: self.counter(a, 'rx_direct_packets') for a, _ in hops}
+        def wait_more():
+            before = {a: self.counter(a, 'rx_direct_packets') for a, _ in hops}
+            for a, b in hops:
+                wait_until(lambda: self.counter(a, 'rx_direct_packets')
+                           >= before[a] + more, 20,
+                           '%d more packets from %s to %s' % (more, a, b))
+        # A sender follows an order with its next packet.
+        wait_more()
         polled = self.polled()
-        for a, b in hops:
-            wait_until(lambda: self.counter(a, 'rx_direct_packets')
-                       >= before[a] + more, 20,
-                       '%d more packets from %s to %s' % (more, a, b))
+        wait_more()
         check_equal(self.polled(), polled, 'packets that the switch polled')
 
     def numbered(self, a, b, count=0, *args):
