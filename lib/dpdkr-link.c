@@ -226,6 +226,7 @@ make_link(struct dpdkr_end *src, struct dpdkr_end *dst, long long int now)
     }
     link->end[0] = src;
     link->end[1] = dst;
+    link->dir[0].stuck_since = link->dir[1].stuck_since = LLONG_MAX;
     link->unused_since = LLONG_MAX;
     set_state(link, LINK_OFFERED, now);
     ovs_list_push_back(&all_links, &link->node);
@@ -407,6 +408,9 @@ run_offered(struct dpdkr_link *link, long long int now)
     }
     if (n_mapped == 2) {
         set_state(link, LINK_READY, now);
+        /* The ends, which come first in a run, must not wait for the next
+         * regular one. */
+        run_soon();
     }
 }
 
@@ -426,6 +430,12 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
     state = dpdkr_dir_state(link, side);
     if (src->tx == link && is_direct(src)) {
         *busy = *busy || state == QUEUE_ENTERING;
+        if (dpdkr_dir_is_stuck(link, side, now)) {
+            /* Perhaps there is a queue that the receiver does not poll, with a
+             * note in it.  If it does not poll any, this has no effect. */
+            dpdkr_orders_force(link->end[!side]->port, link->entry[!side],
+                               dir->number);
+        }
         return true;
     }
     if (dpdkr_dir_is_defiant(link, side, now)) {
@@ -453,6 +463,17 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
         src->stats.late++;
         dir->late = true;
         dpdkr_orders_open_gates(src->port, link->end[!side]->port);
+    }
+    if (state == QUEUE_ENTERING
+        && now - dir->back_since > DPDKR_LINK_PATIENCE_MS
+        && dpdkr_end_has_note_in_hold(src)) {
+        VLOG_INFO("%s: peer of %s has had no room for a note for %d ms, "
+                  "giving the link up", src->name, link->end[!side]->name,
+                  DPDKR_LINK_PATIENCE_MS);
+        COVERAGE_INC(dpdkr_link_revoked);
+        withdraw(link, now);
+        dpdkr_orders_open_gates(src->port, link->end[!side]->port);
+        return true;
     }
     *busy = *busy || (state > QUEUE_IDLE && !dir->late);
     return state > QUEUE_AWAY || !dpdkr_dir_is_empty(link, side);
@@ -642,7 +663,7 @@ run_adopting(struct dpdkr_end *end, long long int now)
         }
         LIST_FOR_EACH (other, node, &all_ends) {
             struct dpdkr_link *link
-                = (other != end && other->epoch
+                = (other != end && end->epoch && other->epoch
                    && other->adopt_until != LLONG_MIN
                    ? dpdkr_link_adopt(end, i, other, now) : NULL);
 
@@ -654,8 +675,9 @@ run_adopting(struct dpdkr_end *end, long long int now)
         if (!end->links[i]) {
             missing = true;
             if (now >= end->adopt_until) {
-                VLOG_INFO("%s: direct link %s is not there any more",
+                VLOG_INFO("%s: giving up direct link %s of an earlier switch",
                           end->name, port->orders.offer[i].file);
+                dpdkr_link_mem_remove(port, port->orders.offer[i].file);
                 dpdkr_orders_withdraw(port, i);
             }
         }
@@ -692,7 +714,7 @@ dpdkr_link_run(long long int now)
     }
     next_run = LLONG_MAX;
     LIST_FOR_EACH (end, node, &all_ends) {
-        if (end->epoch && end->adopt_until != LLONG_MIN) {
+        if (end->port && end->adopt_until != LLONG_MIN) {
             run_adopting(end, now);
         }
         if (end->epoch && end->adopt_until == LLONG_MIN) {
