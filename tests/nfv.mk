@@ -136,6 +136,13 @@ tests_dpdkr_fake_switch_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
 tests_dpdkr_fake_switch_CFLAGS = $(NFV_CFLAGS)
 tests_dpdkr_fake_switch_LDADD =
 
+noinst_PROGRAMS += tests/dpdkr-establish
+tests_dpdkr_establish_SOURCES = tests/dpdkr-establish.c
+tests_dpdkr_establish_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
+tests_dpdkr_establish_CFLAGS = $(NFV_CFLAGS)
+tests_dpdkr_establish_LDFLAGS = -static
+tests_dpdkr_establish_LDADD = drivers/libdpdkr/libdpdkr.la
+
 tests_dpdkr_traffic_SOURCES = \
 	tests/dpdkr-traffic-flow.c \
 	tests/dpdkr-traffic-hostile.c \

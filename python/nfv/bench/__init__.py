@@ -9,5 +9,9 @@ for every scenario: machine and versions, JSON, table, plot.
 """
 
 SCENARIOS = {
+    'direct': 'direct',
+    'chain': 'chain',
+    'establish': 'establish',
+    'flow-mods': 'flow_mods',
     'vswitch-path': 'vswitch_path',
 }

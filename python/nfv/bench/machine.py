@@ -77,15 +77,18 @@ class BusyThreads:
                 raise LabError('process %d has no thread "%s"' % (pid, name))
             self.threads += [(pid, tid) for tid in found]
 
-    def prefer(self, preferred=True):
-        """Lets them run before all else, or no longer.  (The kernel leaves a
+    def prefer(self, preferred=True, priority=1):
+        """Lets them run before all else but those with a higher 'priority', or
+        no longer.  (The kernel leaves a
         few percent of each second to the rest.)  Niceness would not do: with
         sched_autogroup_enabled it counts only inside a session."""
         for _, tid in self.threads:
-            if preferred:
-                os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(1))
-            else:
-                os.sched_setscheduler(tid, os.SCHED_OTHER, os.sched_param(0))
+            policy, param = ((os.SCHED_FIFO, priority) if preferred
+                             else (os.SCHED_OTHER, 0))
+            try:
+                os.sched_setscheduler(tid, policy, os.sched_param(param))
+            except ProcessLookupError:
+                pass            # It has ended.
 
     def _sample(self):
         return [[int(word) for word in
