@@ -20,11 +20,18 @@ COVERAGE_DEFINE(dpdkr_gate_opened);
  * microseconds: other_config:tx-flush-interval. */
 static atomic_uint32_t flush_interval = ATOMIC_VAR_INIT(0);
 
-/* Tells what other_config:tx-flush-interval is. */
+/* Tells what other_config:tx-flush-interval is going to be.  The longest one
+ * ever is what counts: packets that were put into a batch before a change wait
+ * as long as was said then. */
 void
 dpdkr_gate_set_flush_interval(uint32_t us)
 {
-    atomic_store(&flush_interval, us);
+    uint32_t old;
+
+    atomic_read(&flush_interval, &old);
+    if (us > old) {
+        atomic_store(&flush_interval, us);
+    }
 }
 
 static struct dpdkr_control *
@@ -94,6 +101,7 @@ pass_note(struct dpdkr_port *port, struct dpdkr_port_queue *q, uint32_t queue)
     struct dpdkr_gate *gate = &q->gate;
     struct dpdkr_port *dst = gate->route.dst;
     uint16_t pad = DPDKR_NOTE_PAD(gate->route.seq, gate->route.entry, queue);
+    bool all = true;
     uint32_t n_rxq;
 
     if (!dst) {
@@ -115,9 +123,10 @@ pass_note(struct dpdkr_port *port, struct dpdkr_port_queue *q, uint32_t queue)
             gate->passed |= UINT64_C(1) << i;
         }
         ovs_spin_unlock(&out->tx_lock);
-        if (!(gate->passed & UINT64_C(1) << i)) {
-            return false;
-        }
+        all = all && gate->passed & UINT64_C(1) << i;
+    }
+    if (!all) {
+        return false;
     }
 
     /* Now its slot may go. */
@@ -436,6 +445,17 @@ dpdkr_orders_drain(struct dpdkr_port *port, uint32_t entry, uint32_t number)
 {
     port->orders.offer[entry].rx_drain = number;
     orders_changed(port);
+}
+
+/* Has rings that wait for the rest of the notes of handover 'number' read
+ * without. */
+void
+dpdkr_orders_force(struct dpdkr_port *port, uint32_t entry, uint32_t number)
+{
+    if (port->orders.offer[entry].rx_force != number) {
+        port->orders.offer[entry].rx_force = number;
+        orders_changed(port);
+    }
 }
 
 /* Step A1: orders handover 'number', odd, to the link in entry 'entry'.  Notes

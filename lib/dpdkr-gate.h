@@ -87,6 +87,7 @@ void dpdkr_orders_offer(struct dpdkr_port *, uint32_t entry,
                         const struct dpdkr_link_offer *);
 void dpdkr_orders_withdraw(struct dpdkr_port *, uint32_t entry);
 void dpdkr_orders_drain(struct dpdkr_port *, uint32_t entry, uint32_t number);
+void dpdkr_orders_force(struct dpdkr_port *, uint32_t entry, uint32_t number);
 void dpdkr_orders_to_link(struct dpdkr_port *, uint32_t number, uint32_t entry,
                           struct dpdkr_port *dst, uint32_t dst_entry);
 void dpdkr_orders_to_port(struct dpdkr_port *, uint32_t number);

@@ -79,6 +79,7 @@ dpdkr_link_adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
         src->links[link->entry[side]] = link;
         dpdkr_dir_skip(link, side);
         dir->back_since = now;
+        dir->stuck_since = LLONG_MAX;
         dir->next_look = now + DPDKR_LINK_PATIENCE_MS;
         dir->number = dpdkr_orders_resume(src->port, link->entry[side],
                                           dst->port, link->entry[!side]);

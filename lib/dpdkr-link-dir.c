@@ -214,6 +214,33 @@ dpdkr_dir_is_defiant(struct dpdkr_link *link, int side, long long int now)
     return dir->defiance > 2;
 }
 
+/* Returns true if the receiver of what side 'side' of 'link' sends has taken
+ * nothing for some time though there was something. */
+bool
+dpdkr_dir_is_stuck(struct dpdkr_link *link, int side, long long int now)
+{
+    struct dpdkr_dir *dir = &link->dir[side];
+    uint64_t conss = 0;
+    bool empty = true;
+
+    for (uint32_t q = 0; q < link->mem->g.n_queues; q++) {
+        struct dpdkr_ring_view r;
+
+        dpdkr_ring_view_init(&r, link->mem->base, &link->mem->g,
+                             dpdkr_ring_of(q, side));
+        conss += __atomic_load_n(&r.ctl->cons, __ATOMIC_RELAXED);
+        empty = empty && !dpdkr_dir_fill(link, side, q);
+    }
+    if (empty || conss != dir->conss) {
+        dir->stuck_since = LLONG_MAX;
+    } else if (dir->stuck_since == LLONG_MAX) {
+        dir->stuck_since = now;
+    }
+    dir->conss = conss;
+    return (dir->stuck_since != LLONG_MAX
+            && now - dir->stuck_since > DPDKR_LINK_PATIENCE_MS);
+}
+
 /* Returns true if a note of the peer of 'src' is on its way to the switch or
  * being passed on, so that there must not be another one (A1). */
 bool
@@ -224,6 +251,21 @@ dpdkr_end_has_note_under_way(const struct dpdkr_end *src)
 
         dpdkr_orders_gate(src->port, q, &gate);
         if (dpdkr_orders_note_is_under_way(src->port, q, &gate)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns true if a note of the peer of 'src' cannot be passed on. */
+bool
+dpdkr_end_has_note_in_hold(const struct dpdkr_end *src)
+{
+    for (uint32_t q = 0; q < src->port->n_queues; q++) {
+        struct dpdkr_gate gate;
+
+        dpdkr_orders_gate(src->port, q, &gate);
+        if (gate.state == DPDKR_GATE_HOLD) {
             return true;
         }
     }

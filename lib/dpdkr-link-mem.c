@@ -122,6 +122,28 @@ dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
     return mem;
 }
 
+static bool
+is_link_name(const char *name)
+{
+    size_t n = strlen(NAME_PREFIX);
+
+    return (!strncmp(name, NAME_PREFIX, n)
+            && !name[n + strspn(name + n, HEX)]);
+}
+
+/* Removes the file called 'name' of a link, in the directory of that of
+ * 'port', if nobody in this process has it. */
+void
+dpdkr_link_mem_remove(const struct dpdkr_port *port, const char *name)
+{
+    char *path = path_in_dir_of(port, name);
+
+    if (is_link_name(name) && !dpdkr_mem_is_used(path)) {
+        unlink(path);
+    }
+    free(path);
+}
+
 /* The same for memory called 'name', with id 'id', that an earlier switch has
  * made.  Returns NULL if there is none, and removes what there is instead. */
 struct dpdkr_mem *
@@ -131,9 +153,7 @@ dpdkr_link_mem_adopt(const struct dpdkr_port *a, const struct dpdkr_port *b,
     struct dpdkr_mem *mem;
     char *error = NULL;
 
-    if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX))
-        || name[strlen(NAME_PREFIX)
-                + strspn(name + strlen(NAME_PREFIX), HEX)]) {
+    if (!is_link_name(name)) {
         return NULL;
     }
     mem = open_mem(a, b, name, other_path, &error);

@@ -37,7 +37,10 @@ struct dpdkr_dir {
     uint32_t number;            /* Of the last handover to the link, or 0. */
     long long int back_since;   /* When the handover back was ordered. */
     bool late;                  /* The gates were opened without an answer. */
-    long long int next_look;    /* For defiance, see check_defiance(). */
+    uint64_t conss;             /* Sum of the receiver's indexes, and... */
+    long long int stuck_since;  /* ...since when it has not moved with frames
+                                 * waiting, or LLONG_MAX. */
+    long long int next_look;    /* See dpdkr_dir_is_defiant(). */
     uint32_t defiance;          /* Looks in a row that found it. */
     uint64_t prods;             /* Sum of the ring indexes then. */
 
@@ -123,7 +126,9 @@ bool dpdkr_dir_is_empty(const struct dpdkr_link *, int side);
 uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side);
 enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side);
 bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now);
+bool dpdkr_dir_is_stuck(struct dpdkr_link *, int side, long long int now);
 bool dpdkr_end_has_note_under_way(const struct dpdkr_end *);
+bool dpdkr_end_has_note_in_hold(const struct dpdkr_end *);
 
 void dpdkr_dir_skip(struct dpdkr_link *, int side);
 
@@ -140,6 +145,7 @@ struct dpdkr_mem *dpdkr_link_mem_adopt(const struct dpdkr_port *,
                                        const char *name, const uint8_t id[16],
                                        char **other_path);
 void dpdkr_link_mem_destroy(struct dpdkr_mem *, char *other_path, bool remove);
+void dpdkr_link_mem_remove(const struct dpdkr_port *, const char *name);
 void dpdkr_link_mem_name(const struct dpdkr_mem *, char *name, size_t size);
 
 #endif /* dpdkr-link-private.h */

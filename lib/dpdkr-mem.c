@@ -61,6 +61,21 @@ mem_user(dev_t dev, ino_t ino)
     return user;
 }
 
+/* Returns true if the file at 'path' is one of this process's memories. */
+bool
+dpdkr_mem_is_used(const char *path)
+{
+    struct stat s;
+    bool used = false;
+
+    if (!lstat(path, &s)) {
+        ovs_mutex_lock(&mutex);
+        used = find_mem__(s.st_dev, s.st_ino) != NULL;
+        ovs_mutex_unlock(&mutex);
+    }
+    return used;
+}
+
 static int
 lock_side(int fd, int side, int cmd, short *type)
 {

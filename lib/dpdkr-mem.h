@@ -81,6 +81,7 @@ int dpdkr_mem_open(const struct dpdkr_mem_config *, const char *user,
 struct dpdkr_mem *dpdkr_mem_anonymous(const struct dpdkr_geometry *);
 void dpdkr_mem_close(struct dpdkr_mem *, bool remove);
 
+bool dpdkr_mem_is_used(const char *path);
 bool dpdkr_mem_fits(const struct dpdkr_mem *, const struct dpdkr_mem_config *);
 enum dpdkr_mem_status dpdkr_mem_check(const struct dpdkr_mem *);
 bool dpdkr_mem_peer_has_lock(const struct dpdkr_mem *);

@@ -3,12 +3,14 @@
 #include <config.h>
 
 #include "compiler.h"
+#include "dpdkr-gate.h"
 #include "ofproto-dpif-upcall.h"
 #include "ofproto-dpif.h"
 #include "ofproto-provider.h"
 #include "ovs-thread.h"
 #include "p2p.h"
 #include "seq.h"
+#include "smap.h"
 #include "util.h"
 
 /* Our ofproto class
@@ -54,6 +56,18 @@ nfv_type_wait(const char *type)
 {
     base->type_wait(type);
     p2p_type_wait(type);
+}
+
+/* A note must not overtake packets that wait in output batches, so the gates
+ * of dpdkr ports have to know how long that can be. */
+static void
+nfv_type_set_config(const char *type, const struct smap *other_config)
+{
+    int us = smap_get_int(other_config, "tx-flush-interval", 0);
+
+    /* As vswitchd.xml says. */
+    dpdkr_gate_set_flush_interval(MAX(0, MIN(us, 1000000)));
+    base->type_set_config(type, other_config);
 }
 
 static int
@@ -254,6 +268,7 @@ OVS_CONSTRUCTOR(ofproto_nfv_register) {
     class.init = nfv_init;
     class.type_run = nfv_type_run;
     class.type_wait = nfv_type_wait;
+    class.type_set_config = nfv_type_set_config;
     class.run = nfv_run;
     class.construct = nfv_construct;
     class.destruct = nfv_destruct;
