@@ -90,8 +90,8 @@ class Memif:
             huge_dir = lab.huge_pages(testpmds.HUGE_MB // 2)
             functions = []
             for core, role in enumerate(('server', 'client')):
-                device = ('--vdev=net_memif0,role=%s,id=0,socket=%s/memif.sock,'
-                          'socket-abstract=no,bsize=%d'
+                device = ('--vdev=net_memif0,role=%s,id=0,'
+                          'socket=%s/memif.sock,socket-abstract=no,bsize=%d'
                           % (role, lab.dir, 10240 if size > 1500 else 2048))
                 if role == 'client':
                     device += ',zero-copy=' + self.zero_copy

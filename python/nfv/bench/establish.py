@@ -4,9 +4,9 @@ link, and back.
 
 A program with both ends (tests/dpdkr-establish.c, libdpdkr, core 0) sends
 numbered frames from port A to port B all the time; the switch's PMD thread has
-core 1.  (The thread that controls runs before both.)  An OpenFlow connection replaces the flow from A to B by one with the
-same effect that is p-2-p, and back.  All times are those of one clock, from
-just before the flow mod is sent:
+core 1.  (The thread that controls runs before both.)  An OpenFlow connection
+replaces the flow from A to B by one with the same effect that is p-2-p, and
+back.  All times are those of one clock, from just before the flow mod is sent:
 
     reply         the switch has answered the barrier behind the flow mod
     mapped        it made the link's memory and offered it, both peers have
