@@ -164,6 +164,26 @@ p2p_port_add(struct ofport *ofport)
     ovs_mutex_unlock(&ofproto_mutex);
 }
 
+static void
+port_set_busy(struct p2p_port *port)
+{
+    if (ovs_list_is_empty(&port->busy_node)) {
+        ovs_list_push_back(&port->bridge->busy, &port->busy_node);
+    }
+}
+
+/* Begins to give up the link of 'port', if any.  port_run_link() does the rest
+ * when all packets are counted that are on their way. */
+static void
+port_close_link(struct p2p_port *port)
+{
+    if (port->link && !port->closing) {
+        dpdkr_link_set(port->ofport->netdev, NULL);
+        port->closing = true;
+        port_set_busy(port);
+    }
+}
+
 /* Ends the link of 'port', if any, at once. */
 static void
 port_end_link(struct p2p_port *port)
@@ -205,7 +225,7 @@ p2p_port_remove(struct ofport *ofport)
     port_end_link(port);
     HMAP_FOR_EACH (other, node, &b->ports) {
         if (other->link && other->link->out_port == port->ofp_port) {
-            port_end_link(other);
+            port_close_link(other);
         }
     }
 
@@ -576,9 +596,7 @@ port_set_verdict(struct p2p_port *port, struct p2p_answer *answer,
         || (!verdict.reason.format) != (!old.reason.format)) {
         log_verdict(port, &old);
     }
-    if (ovs_list_is_empty(&port->busy_node)) {
-        ovs_list_push_back(&b->busy, &port->busy_node);
-    }
+    port_set_busy(port);
 }
 
 /* Asks where packets from 'port' go. */
@@ -636,10 +654,8 @@ port_run_link(struct p2p_port *port)
                                ? NULL : port->answer);
     struct netdev *netdev = port->ofport->netdev;
 
-    if (port->link && !port->closing
-        && (!want || want->out_port != port->link->out_port)) {
-        dpdkr_link_set(netdev, NULL);
-        port->closing = true;
+    if (port->link && (!want || want->out_port != port->link->out_port)) {
+        port_close_link(port);
     }
     if (port->closing) {
         if (!dpdkr_link_is_settled(netdev)) {
