@@ -107,7 +107,12 @@ pass_note(struct dpdkr_port *port, struct dpdkr_port_queue *q, uint32_t queue)
     if (!dst) {
         return false;
     }
-    if (gate->flush_after != LLONG_MIN && time_usec() < gate->flush_after) {
+    if (gate->flush_after != LLONG_MIN) {
+        if (time_usec() >= gate->flush_after) {
+            /* Time is up, but this thread may not have noticed: it looks at
+             * its batches before it polls this queue again. */
+            gate->flush_after = LLONG_MIN;
+        }
         return false;
     }
     atomic_read_relaxed(&dst->peer_n_rxq, &n_rxq);
