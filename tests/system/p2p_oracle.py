@@ -236,7 +236,15 @@ class Tables:
         """The flows and groups as a bundle that replaces all others."""
         yield 'flow delete'
         yield 'group delete group_id=all'
+        writes = any('write_actions' in a for a in self.flows.values())
         for group in self.groups.values():
+            if writes:
+                # With a hash from the datapath and an action set that is
+                # longer than what is left of the actions, the base fails an
+                # assertion (recirc_alloc_id__()).
+                group = re.sub(r'type=select(,selection_method=dp_hash)?'
+                               r'(?!,selection)', 'type=select,'
+                               'selection_method=hash,fields(eth_src)', group)
             yield 'group add ' + group
         for (table, priority, match), actions in self.flows.items():
             yield ('flow add table=%d,priority=%d%s,actions=%s'
