@@ -4,67 +4,82 @@
  * ============================
  *
  * A model of the protocol in <dpdkr/link.h>, whose names of steps label what
- * does them here.  tests/models/run checks it in the configurations that are
- * listed there.
+ * does them here, for one direction: the two do not know of each other.
+ * tests/models/run checks it in the configurations that are listed there.
  *
  *
  * Processes
  * ---------
  *
  *     sender      a transmit queue of S: bursts at any time, of any length
- *     peer_ctl    the control thread of S or R: answers to offers
+ *     peer_ctl    the control thread of S, or R: answers to offers
  *     poll        the thread of the switch that polls a queue of S, with its
  *                 output batch
  *     receiver    a thread of R with its receive queue
- *     switch_ctl  the thread of the switch that gives orders, whatever and
- *                 whenever it likes, up to order number NH
- *     reaper      the end of a peer at any step, if KILL_S or KILL_R
+ *     switch_ctl  the thread of the switch that gives orders, offers and
+ *                 withdraws, whenever it likes, up to order NH
+ *     reaper      the end of S (KILL_S) or R (KILL_R) at any step; switch_ctl
+ *                 lets another one attach later
+ *     restarter   the end of the switch at any step (KILL_SWITCH), and its
+ *                 successor, which has only what is in the memory
+ *     staller     R stops to poll one of its receive queues (STALL), or does
+ *                 so for a while (RESUME)
  *     monitor     what must hold once nothing can happen any more
+ *
+ * Where the switch waits for DPDKR_LINK_PATIENCE_MS, it may lose its patience
+ * at any time: over R2 (LATE), over R1 and W2 (STALL), over what S has left
+ * behind (IMPATIENT).
  *
  *
  * What is checked
  * ---------------
  *
- * Frames are not looked at by anybody, so two of them, A and B, stand for any
- * two: the sender sends any number of nameless frames, A among them once, B
- * after A once.  Which ones, is up to the checker.  Each has a fate:
+ * Nobody looks at frames, so two of them, A and B, stand for any two: the
+ * sender sends any number of nameless frames, A among them once, and B once
+ * after it.  When, is up to the checker.  Each of the two has a fate:
  *
  *   - No duplicate: what is received was in flight.
  *   - Order: when B is received, A is no longer in flight.  With several
- *     receive queues, the frames of one sender's queue may be in different
- *     rings of R (the datapath may send flows where it likes), and between
- *     these there is no order, link or not.  So it is required if A and B were
- *     put into the same ring of R, or if either of them, or any handover that
- *     the sender carried out between them, was to a link.
- *   - No loss: in the end, nothing is in flight, and all rings are empty.  A
- *     frame is lost only with the end of a peer, and then it is among those
- *     that the switch (what is left in a link or, of S, in the port) or the
- *     next R (what is left in its port) counts.  A frame that finds a ring of
- *     R full is dropped by the switch, as always; one that finds a ring of the
- *     sender full is not accepted.
- *   - No overwriting: nothing is put into a ring without room.  Frames leave
- *     RESERVED descriptors free.
- *   - Notes: the switch knows the number of each note that it reads, the
- *     receiver reads only the note that ends what it reads.
- *   - End: whatever happened, in the end no gate is closed but of a queue that
- *     still follows its link, or would leave it with its next burst.
+ *     receive queues, frames of one sender's queue may be in different rings
+ *     of R (the datapath sends flows where it likes), and between these there
+ *     is no order, link or not.  There it is required if A and B were put into
+ *     the same ring of R, or if the sender carried out a handover between
+ *     them.  It is not required any more once the switch lost its patience
+ *     with an R that lives.
+ *   - No loss: in the end, nothing is in flight and all rings are empty.  A
+ *     frame is lost only at somebody's end, and then it is among those that
+ *     were in an output batch of that switch, or that the switch can count
+ *     (left in a link, or by S in the port), or the next R (left in its port).
+ *     A frame that finds a ring of R full is dropped by the switch, as always;
+ *     one that finds the sender's ring full has not been accepted.
+ *   - Room: nothing is put into a ring that has none, so that no slot in use
+ *     is overwritten.  Frames leave RESERVED descriptors free.
+ *   - Notes: the switch knows the number of each note that it reads; a
+ *     receiver reads in a link the note that ends what it reads there.
+ *   - In the end no gate is closed, but that of a queue which is on the link,
+ *     or would leave it with its next burst.
  *   - Progress (LIVE): with a scheduler that is fair, each handover ends.
  *
  *
  * What is left out, and why
  * -------------------------
  *
- *   - The private copies of the far index: they say at most that there is less
- *     room or fewer frames, and are refreshed then.  So are slots that are
- *     released late; that is the same as a smaller ring.  A note that is
- *     passed on (W2) keeps its slot, here too.
- *   - The order of the memory accesses: an index is published with release
+ *   - Numbers that wrap, and lengths, bytes and batches of rings: a frame is
+ *     published, and taken, by itself, which is the worst case for a sequence
+ *     of them.
+ *   - The private copies of the far index: they say at worst that there is
+ *     less room or that there are fewer frames, and are refreshed then.  Slots
+ *     that are released late make the ring smaller for a while.  But a note
+ *     that is being passed on (W2) keeps its slot, here too.
+ *   - The order of memory accesses: an index is published with release
  *     semantics and read with acquire semantics, so that what is in a ring is
- *     seen as a whole.  The two places that need more than that have a full
- *     barrier (S1, A1), and are split in their loads and stores here.
- *   - What the peer does to break the protocol.
- *   - Receivers that live but do not poll for longer than the switch waits:
- *     there, order is given up on purpose.
+ *     seen as a whole.  The place that needs more, S1 and A1, has full
+ *     barriers; its loads and stores are steps of their own here.
+ *   - R1 and R2 are a step each: the receive queues of R share memory of their
+ *     own, in which they can do that.  A1 looks at the queues one by one.
+ *   - Who breaks the protocol.  Two ends in one run.
+ *   - 'seq' of an offer and DPDKR_NOTE_SEQ: the order at which the link was
+ *     made stands for them.
  */
 
 #ifndef NQ
@@ -133,16 +148,18 @@ chan batch[NQ] = [BATCH] of { byte };
 byte order;                     /* 'tx_order.number'. */
 byte applied[NQ];
 byte noted[NQ];
+byte mark[NQ];                  /* 'gate.number'. */
 byte rx_done[NQ];
 bool offer[2] = true;           /* To S, to R. */
 bool answer[2] = true;          /* What they have answered to. */
 byte rx_drain;
+byte rx_force;
 byte link_base;                 /* Order before the link was made: stands for
                                  * DPDKR_NOTE_SEQ. */
 
 /* S. */
-bool dead[2];
-byte ended[2];                  /* Processes that have. */
+bool dead[3];                   /* S, R, and the switch. */
+byte ended[3];                  /* Processes of theirs that have. */
 bool down[2];                   /* The switch has dealt with that. */
 bool busy[NQ];                  /* In a burst. */
 bool mapped[2] = true;          /* Queues may use the link. */
@@ -159,7 +176,9 @@ bool r_up = true;
 
 /* R. */
 byte seen[NQ * NRX];
-byte reads[NQ];                 /* Active ring: number of its handover. */
+bool stalled;                   /* Receive queue 1 is not polled. */
+byte last[NQ];                  /* Note with which it was last activated. */
+bool reads[NQ];                 /* Ring is active. */
 
 /* What is known of A and B. */
 byte next_frame = A;
@@ -167,6 +186,7 @@ byte fate[3];
 byte ring_of_a;                 /* Ring of R that A is in, + 1. */
 bool between;                   /* Handover between A and B. */
 bool lossy;                     /* Somebody died. */
+bool late;                      /* The switch lost its patience. */
 bool new_s;                     /* B is not from the same S as A. */
 
 #define ALIVE_S (!dead[0])
@@ -192,7 +212,7 @@ inline receive(m, ring)
         fate[A] = RECEIVED
     :: m == B ->
         assert(fate[B] == IN_FLIGHT);
-        assert(fate[A] != IN_FLIGHT || new_s ||
+        assert(fate[A] != IN_FLIGHT || new_s || late ||
                (!between && ring && ring_of_a && ring_of_a != ring));
         fate[B] = RECEIVED
     fi
@@ -326,7 +346,7 @@ end:
     :: atomic { !offer[p] && answer[p] -> mapped[p] = false; q = 0 }
         do
         :: atomic { q < NQ && p == 0 && !busy[q] -> on_link[q] = false; q++ }
-        :: atomic { q < NQ && p == 1 -> reads[q] = 0; q++ }
+        :: atomic { q < NQ && p == 1 -> reads[q] = false; q++ }
         :: q == NQ -> break
         od;
         atomic { answer[p] = false; q = 0 }
@@ -340,11 +360,15 @@ end_dead:
 inline take_note(q, m)
 {
     port[q]?<m>;
-    route[q] = NUMBER(m);
-    assert(m == NOTE(next_note));
     if
-    :: routed[q] -> gate[q] = HOLD; passed[q] = 0
-    :: else -> port[q]?m                                /*!reach no route*/
+    :: route[q] == NUMBER(m) -> port[q]?m               /*!reach passed before*/
+    :: else ->
+        assert(m == NOTE(next_note));
+        route[q] = NUMBER(m);
+        if
+        :: routed[q] -> gate[q] = HOLD; passed[q] = 0
+        :: else -> port[q]?m                            /*!reach no route*/
+        fi
     fi;
     m = 0
 }
@@ -385,6 +409,8 @@ proctype poll(byte q)
 {
     byte m;
 
+end_life:
+    {
 end:
     do
     :: atomic {
@@ -413,40 +439,69 @@ end:
         rx[1]!RX_NOTE(q, route[q]);
         passed[q] = passed[q] | 2
        }
+#ifdef STALL
+    :: atomic {
+        gate[q] == HOLD && FLUSHED(q) && !(passed[q] & 2) &&
+        len(rx[1]) >= RX_SIZE && rx_force == route[q] -> /*!reach skip*/
+        passed[q] = passed[q] | 2
+       }
+#endif
 #endif
     :: atomic {
-        gate[q] == HOLD && passed[q] == (1 << NRX) - 1 ->
+        gate[q] == HOLD && passed[q] == (1 << NRX) - 1 &&
+        mark[q] != route[q] ->
+        mark[q] = route[q]
+       }
+    :: atomic {
+        gate[q] == HOLD && mark[q] == route[q] ->
         port[q]?m;
         m = 0;
         passed[q] = 0;
         gate[q] = CLOSED
        }
     /* W3. */
-    :: atomic { gate[q] == CLOSED && DONE(q) -> gate[q] = OPEN }
+    :: atomic { gate[q] == CLOSED && DONE(q) -> gate[q] = OPEN; mark[q] = 0 }
     od
+    } unless { atomic { dead[2] -> ended[2]++; m = 0 } };
+end_dead:
+    atomic { !dead[2] -> ended[2]--; goto end_life }
 }
 
 /* R1: note 'm' in ring 'r'. */
-inline mark(r, m)
+inline read_note(r, m)
 {
     if
     :: !mapped[1] || NUMBER(m) <= link_base ->          /*!reach stale*/
         assert(lossy)
+    :: mapped[1] && NUMBER(m) > link_base && NUMBER(m) <= last[QUEUE(m)] ->
+#ifndef MUTANT_FIRST_NOTE
+        assert(lossy || late);
+#endif
+        skip                                            /*!reach repeated*/
     :: else ->
         seen[QUEUE(m) * NRX + r] = NUMBER(m);
         if
 #ifdef MUTANT_FIRST_NOTE
-        :: reads[QUEUE(m)] != NUMBER(m) ->
+        :: true ->
 #else
-        :: seen[QUEUE(m) * NRX] == NUMBER(m) &&
-           seen[QUEUE(m) * NRX + NRX - 1] == NUMBER(m) ->
+        :: (seen[QUEUE(m) * NRX] == NUMBER(m) &&
+            seen[QUEUE(m) * NRX + NRX - 1] == NUMBER(m)) ||
+           rx_force >= NUMBER(m) ->
 #endif
-            assert(!reads[QUEUE(m)]);
-            reads[QUEUE(m)] = NUMBER(m)
+            activate(QUEUE(m), NUMBER(m))
         :: else
         fi
     fi;
     m = 0
+}
+
+inline activate(q, n)
+{
+#ifdef MUTANT_LAST_NOTE
+    assert(!reads[q]);
+#endif
+    reads[q] = true;
+    last[q] = n
 }
 
 #ifdef MUTANT_NO_ANSWER
@@ -459,15 +514,24 @@ inline mark(r, m)
 #define DRAIN(Q) \
     MINE(Q) && !len(link[Q]) -> \
         if \
-        :: atomic { rx_drain > reads[Q] && reads[Q] -> \
-                    ANSWER(Q, reads[Q] + 1); reads[Q] = 0 } \
+        :: atomic { rx_drain > last[Q] && reads[Q] -> \
+                    ANSWER(Q, last[Q] + 1); reads[Q] = false } \
         :: else \
         fi
 #else
 #define DRAIN(Q) \
-    atomic { MINE(Q) && rx_drain > reads[Q] && !len(link[Q]) -> \
-             ANSWER(Q, reads[Q] + 1); reads[Q] = 0 }
+    atomic { MINE(Q) && rx_drain > last[Q] && !len(link[Q]) -> \
+             ANSWER(Q, last[Q] + 1); reads[Q] = false }
 #endif
+/* R2: note 'm' in a link. */
+inline leave(q, m)
+{
+    assert(!ODD(NUMBER(m)) && NUMBER(m) <= last[q] + 1);
+    assert(NUMBER(m) == last[q] + 1 || late);
+    reads[q] = last[q] > NUMBER(m);
+    ANSWER(q, NUMBER(m))
+}
+
 #define MINE(Q) (r == (Q) % NRX && reads[Q])
 
 proctype receiver(byte r)
@@ -479,7 +543,13 @@ end_life:
 end:
     do
     :: atomic { FRAME_NEXT(rx[r]) -> rx[r]?m; receive(m, r + 1); m = 0 }
-    :: atomic { NOTE_NEXT(rx[r]) -> rx[r]?m; mark(r, m) }
+    :: atomic { NOTE_NEXT(rx[r]) -> rx[r]?m; read_note(r, m) }
+#ifdef STALL
+    :: atomic {
+        r == 0 && rx_force >= seen[0] && last[0] < seen[0] -> /*!reach forced*/
+        activate(0, seen[0])
+       }
+#endif
     :: atomic {
         MINE(0) && FRAME_NEXT(link[0]) ->
         link[0]?m;
@@ -490,9 +560,7 @@ end:
     :: atomic {
         MINE(0) && NOTE_NEXT(link[0]) ->
         link[0]?m;
-        assert(NUMBER(m) == reads[0] + 1);
-        reads[0] = 0;
-        ANSWER(0, NUMBER(m));
+        leave(0, m);
         m = 0
        }
     :: DRAIN(0)
@@ -501,17 +569,15 @@ end:
     :: atomic {
         MINE(1) && NOTE_NEXT(link[1]) ->
         link[1]?m;
-        assert(NUMBER(m) == reads[1] + 1);
-        reads[1] = 0;
-        ANSWER(1, NUMBER(m));
+        leave(1, m);
         m = 0
        }
     :: DRAIN(1)
 #endif
     od
-    } unless { atomic { dead[1] -> ended[1]++; m = 0 } };
+    } unless { atomic { dead[1] || (r == 1 && stalled) -> ended[1]++; m = 0 } };
 end_dead:
-    atomic { ALIVE_R -> ended[1]--; goto end_life }
+    atomic { ALIVE_R && !(r == 1 && stalled) -> ended[1]--; goto end_life }
 }
 
 /* S is gone, and all that it has sent has been received. */
@@ -566,6 +632,7 @@ inline open_gate()
     :: else
     fi;
     gate[q] = OPEN;
+    mark[q] = 0;
     passed[q] = 0;
     routed[q] = false
 }
@@ -581,6 +648,8 @@ proctype switch_ctl()
     bool quiet;
 
 end_life:
+    {
+end:
     do
     /* A1. */
     :: !quiet && !ODD(order) && order < NH && offer[0] && offer[1] &&
@@ -701,7 +770,8 @@ end_life:
         :: q < NQ ->
             seen[q * NRX] = 0;
             seen[q * NRX + NRX - 1] = 0;
-            reads[q] = 0;
+            reads[q] = false;
+            last[q] = 0;
             q++
         :: else -> q = 0; break
         od;
@@ -712,10 +782,37 @@ end_life:
         r_up = true
        }
 #endif
+#ifdef LATE
+    /* R takes too long over R2. */
+    :: atomic {
+        gate[0] == CLOSED && !ODD(order) && applied[0] != route[0] ->
+        late = true;                                    /*!reach late*/
+        mark[0] = 0;
+        gate[0] = OPEN
+       }
+#endif
+#ifdef STALL
+    /* R takes too long over R1. */
+    :: atomic {
+        stalled && next_note && rx_force != next_note ->
+        late = true;
+        rx_force = next_note
+       }
+#endif
 #ifndef LIVE
     :: atomic { !quiet -> quiet = true }
 #endif
+    /* What an earlier switch left half done. */
+    :: offer[0] != offer[1] ->
+        offer[0] = false;                               /*!reach half*/
+        offer[1] = false;
+        !answer[0] && !answer[1]
     od
+    } unless {
+        atomic { dead[2] -> ended[2]++; q = 0; a = 0; n = 0; m = 0; ok = false }
+    };
+end_dead:
+    atomic { !dead[2] -> ended[2]--; goto end_life }
 }
 
 #if defined(KILL_S) || defined(KILL_R)
@@ -728,6 +825,67 @@ proctype reaper(byte p)
 }
 #endif
 
+#ifdef KILL_SWITCH
+/* The switch ends, and starts again with what it finds in the memory. */
+proctype restarter()
+{
+    byte q;
+    byte m;
+
+    if
+    :: atomic { lossy = true; dead[2] = true }
+        atomic {
+            ended[2] == NQ + 1 ->
+            do
+            :: q < NQ ->
+                discard(batch[q]);
+                passed[q] = 0;
+                routed[q] = true;
+                m = NOTE(noted[q]);
+                route[q] = noted[q];
+                if
+                :: noted[q] && port[q]??[eval(m)] -> route[q] = 0 /*!reach found*/
+                :: else
+                fi;
+                m = 0;
+#ifdef MUTANT_ADOPT_NOTED
+                gate[q] = (offer[0] && offer[1] && route[q] > link_base
+                           -> CLOSED : OPEN);
+#else
+                if
+                :: offer[0] && offer[1] && mark[q] > link_base ->
+                    gate[q] = CLOSED;
+                    route[q] = mark[q]
+                :: else -> gate[q] = OPEN; mark[q] = 0
+                fi;
+#endif
+                q++
+            :: else -> q = 0; break
+            od;
+            next_note = (ODD(order) || !order -> order : order - 1);
+            dead[2] = false
+        }
+    :: skip
+    fi
+}
+#endif
+
+#ifdef STALL
+proctype staller()
+{
+    if
+    :: stalled = true ->
+#ifdef RESUME
+        if
+        :: stalled = false
+        :: skip
+        fi
+#endif
+    :: skip
+    fi
+}
+#endif
+
 #ifndef LIVE
 proctype monitor()
 {
@@ -735,20 +893,27 @@ proctype monitor()
 
     timeout;
     atomic {
-        assert(fate[A] != IN_FLIGHT && fate[B] != IN_FLIGHT);
-#if !defined(IMPATIENT) && !defined(KILL_R)
+        assert(fate[A] != IN_FLIGHT || (stalled && rx[NRX - 1]??[A]));
+        assert(fate[B] != IN_FLIGHT || (stalled && rx[NRX - 1]??[B]));
+#if !defined(IMPATIENT) && !defined(KILL_R) && !defined(KILL_SWITCH)
         assert(fate[A] != LOST && fate[B] != LOST);
 #endif
         do
         :: q < NQ ->
-            assert(!len(port[q]) && !len(link[q]) && !len(batch[q]));
+            assert(!len(link[q]) && !len(batch[q]));
+            /* A switch that was started again releases its predecessor's note
+             * when the gate opens. */
+            assert(!len(port[q]) ||
+                   (lossy && len(port[q]) == 1 && gate[q] == CLOSED &&
+                    port[q]?[eval(NOTE(route[q]))]));
             assert(gate[q] == OPEN ||
                    (gate[q] == CLOSED && on_link[q] &&
-                       follows[q] == route[q] && reads[q] == route[q]));
+                       follows[q] == route[q] && reads[q] &&
+                       last[q] == route[q]));
             q++
         :: else -> break
         od;
-        assert(!len(rx[0]) && !len(rx[NRX - 1]));
+        assert(!len(rx[0]) && (stalled || !len(rx[NRX - 1])));
         assert(offer[0] == offer[1] && !rx_drain);
         assert(!ALIVE_S || answer[0] == offer[0]);
         assert(!ALIVE_R || answer[1] == offer[1])
@@ -777,6 +942,12 @@ init {
 #ifdef KILL_R
         run reaper(1);
 #endif
+#ifdef KILL_SWITCH
+        run restarter();
+#endif
+#ifdef STALL
+        run staller();
+#endif
 #ifndef LIVE
         run monitor()
 #endif
@@ -786,6 +957,6 @@ init {
 #ifdef LIVE
 #define SETTLED \
     (order == NH && follows[0] == NH && \
-     ((ODD(NH) && reads[0] == NH) || (!ODD(NH) && gate[0] == OPEN)))
+     ((ODD(NH) && reads[0] && last[0] == NH) || (!ODD(NH) && gate[0] == OPEN)))
 ltl ends { <> [] SETTLED }
 #endif
