@@ -570,6 +570,27 @@ dpdkr_orders_gate(struct dpdkr_port *port, uint32_t queue,
     ovs_spin_unlock(&q->rx_lock);
 }
 
+/* Opens the gates that are closed until 'dst' has emptied a link that is to be
+ * left, without waiting for that. */
+void
+dpdkr_orders_open_late_gates(struct dpdkr_port *port,
+                             const struct dpdkr_port *dst)
+{
+    for (uint32_t i = 0; i < port->n_queues; i++) {
+        struct dpdkr_port_queue *q = &port->queues[i];
+        struct dpdkr_gate *gate = &q->gate;
+
+        ovs_spin_lock(&q->rx_lock);
+        if (gate->state == DPDKR_GATE_CLOSED && gate->route.dst == dst
+            && gate->route.number != port->orders.number) {
+            gate->state = DPDKR_GATE_OPEN;
+            gate->route.dst = NULL;
+            mark_gate(port, i, 0, 0);
+        }
+        ovs_spin_unlock(&q->rx_lock);
+    }
+}
+
 /* Opens the gates behind which notes went to 'dst', or all of them if 'dst' is
  * NULL, without the receiver's answer, and forgets all routes there. */
 void

@@ -462,7 +462,7 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
         COVERAGE_INC(dpdkr_handover_late);
         src->stats.late++;
         dir->late = true;
-        dpdkr_orders_open_gates(src->port, link->end[!side]->port);
+        dpdkr_orders_open_late_gates(src->port, link->end[!side]->port);
     }
     if (state == QUEUE_ENTERING
         && now - dir->back_since > DPDKR_LINK_PATIENCE_MS

@@ -373,9 +373,10 @@ rx_refresh(struct dpdkr_peer_queue *q)
             struct dpdkr_link_ring *r = &link->rings[j];
 
             for (uint32_t k = 0; force && k < link->n_rxq; k++) {
-                if (get32(&link->seen[j * link->n_rxq + k]) == force) {
-                    ring_activate(r, force);
-                    break;
+                uint32_t seen = get32(&link->seen[j * link->n_rxq + k]);
+
+                if (seen && (int32_t) (force - seen) >= 0) {
+                    ring_activate(r, seen);
                 }
             }
             r->drain = drain;
@@ -413,8 +414,12 @@ rx_port_note(struct dpdkr_peer_queue *q, uint32_t number, uint16_t pad)
     for (uint32_t i = 0; i < link->n_rxq; i++) {
         complete &= get32(&seen[i]) == number;
     }
-    if (!complete && get32(&q->control->offer[entry].rx_force) != number) {
-        return;
+    if (!complete) {
+        uint32_t force = get32(&q->control->offer[entry].rx_force);
+
+        if (!force || (int32_t) (force - number) < 0) {
+            return;
+        }
     }
     if (ring_activate(&link->rings[index], number)) {
         uint32_t owner = index % link->n_rxq;
@@ -430,20 +435,27 @@ rx_port_note(struct dpdkr_peer_queue *q, uint32_t number, uint16_t pad)
     }
 }
 
-/* R2 for a note in the ring 'r' of a link. */
+/* R2 for a note in the ring 'r' of a link.
+ *
+ * If the switch did not wait for it ("A receiver that is there" in
+ * <dpdkr/link.h>), the next handover to this link may have come before it:
+ * what is behind the note belongs to that one. */
 static void
 rx_link_note(struct dpdkr_peer_queue *q, struct dpdkr_link_ring *r,
              uint32_t number)
 {
     uint32_t active = get32(&r->active);
+    uint32_t last = get32(&r->last);
 
-    if (number != active + 1) {
+    if (number & 1 || (int32_t) (last - (number - 1)) < 0) {
         r->c.broken = DPDKR_CUT_FLAGS;
         report_link_broken(q, r->link, r->c.broken);
-        return;
+    } else if ((int32_t) (last - number) > 0) {
+        set32(&q->control->answer[r->link->entry].rx_done[r->index], number);
+    } else {
+        ring_deactivate(q, r, active);
+        rx_refresh(q);
     }
-    ring_deactivate(q, r, active);
-    rx_refresh(q);
 }
 
 void
