@@ -117,8 +117,10 @@
  *         n + 1 in ring q of the link.
  *     S5  From now on it produces in the port's ring q.  (If the order is a
  *         newer odd one by now, S2 follows at once.)
- *     R2  Receiver reads note n + 1 behind all frames.  The ring becomes
- *         inactive, 'rx_done[q]' of the entry := n + 1.
+ *     R2  Receiver reads note n + 1 behind all frames.  'rx_done[q]' of the
+ *         entry := n + 1.  The ring becomes inactive, unless a newer note was
+ *         read in R1 already (the switch did not wait, see "Withdrawal"): then
+ *         what follows in it belongs to that handover.
  *     W3  Switch, the thread that polls queue q: sees that.  The gate opens.
  *
  * A queue that sends nothing in the meantime takes none of these steps: an
