@@ -666,7 +666,9 @@ dpdkr_links_rx_sleep(struct dpdkr_peer_queue *q, uint32_t more, int64_t ns)
     for (uint32_t i = 0; i < n; i++) {
         struct dpdkr_consumer *c = cs[i];
 
-        thresholds[i] = dpdkr_consumer_avail(c, c->r.mask + 1) + more;
+        /* By what the caller has seen.  What has come since then is no reason
+         * to sleep until there is more. */
+        thresholds[i] = c->prod - c->cons + more;
         if (thresholds[i] > c->r.mask) {
             thresholds[i] = c->r.mask;
         }
