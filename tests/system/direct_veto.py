@@ -331,6 +331,7 @@ def test_group(lab):
     scene.finish_lossy()
 
 
+@options(asan=False)
 def test_others_to_same_port(lab):
     """What a controller or another port sends to the receiver of a direct link
     arrives as soon, and the link stays."""
