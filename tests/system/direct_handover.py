@@ -31,7 +31,7 @@ def _random():
 
 
 def _scene(lab, *port_options, **kwargs):
-    scene = Scene(lab, busy=True, **kwargs)
+    scene = Scene(lab, busy=True, p2p=True, **kwargs)
     for port in 'a', 'b':
         scene.add(port, *port_options)
     scene.cross(('a', 'b'))

@@ -20,7 +20,7 @@ class DirectScene(Scene):
     """A switch on whose ports hops (FROM, TO) are direct."""
 
     def __init__(self, lab, ports=(), **kwargs):
-        super().__init__(lab, ports, **kwargs)
+        super().__init__(lab, ports, p2p=True, **kwargs)
         self.number = {port: int(self.switch.interface(port, 'ofport'))
                        for port in ports}
 

@@ -18,7 +18,7 @@ class P2pScene(Scene):
     peer."""
 
     def __init__(self, lab, stack, n=4, **kwargs):
-        super().__init__(lab, **kwargs)
+        super().__init__(lab, p2p=True, **kwargs)
         stack.callback(self.detach_all)
         # Our peers say that they follow orders, and do not.
         lab.expect_log(r'dpdkr_link\|WARN\|')

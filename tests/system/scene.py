@@ -18,11 +18,15 @@ class Scene:
     memory of a port is.
 
     The threads of the datapath run on core 1, which leaves core 0 to
-    functions, and yield it when there is nothing to do, unless 'busy'."""
+    functions, and yield it when there is nothing to do, unless 'busy'.
+
+    All packets go through the switch, unless 'p2p': what a test says of ports
+    would else be said of direct links, which have tests of their own."""
 
     def __init__(self, lab, ports=(), name='ovs', other_config=(), busy=False,
-                 **kwargs):
+                 p2p=False, **kwargs):
         self.lab = lab
+        self.p2p = p2p
         self.switch = lab.switch(name, **kwargs)
         self.paths = {}
         self.other_config = ['pmd-cpu-mask=0x2', *other_config]
@@ -34,6 +38,8 @@ class Scene:
             self.add(port)
 
     def add_bridge(self, bridge, *settings):
+        if not self.p2p:
+            settings = ('other_config:p2p=false', *settings)
         self.switch.vsctl('add-br', bridge, '--', 'set', 'Bridge', bridge,
                           'datapath_type=netdev', *settings)
 

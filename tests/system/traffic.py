@@ -56,6 +56,12 @@ def _check_statistics(scene, hops, result):
                     'received from ' + source)
         check_equal(stats['rx_drop'] + stats['rx_errs'], 0,
                     'dropped from ' + source)
+        direct = scene.counter(source, 'rx_direct_packets')
+        if scene.p2p:
+            check(direct > result['sent'] // 2,
+                  'only %d packets went directly from %s', direct, source)
+        else:
+            check_equal(direct, 0, 'direct from ' + source)
 
         # The datapath tells the flows a little later.
         def counted():
@@ -80,9 +86,9 @@ def _check_statistics(scene, hops, result):
 
 
 def _numbered(lab, count, other_config=(), chain_args=(), port_options=(),
-              **kwargs):
+              p2p=False, **kwargs):
     """Numbered frames through a chain of two functions."""
-    scene = Scene(lab, other_config=other_config, busy=True)
+    scene = Scene(lab, other_config=other_config, busy=True, p2p=p2p)
     ports = ['in', 'f1', 'f2', 'f3', 'f4', 'out']
     for port in ports:
         scene.add(port, *port_options)
@@ -109,6 +115,12 @@ def test_numbered(lab):
     """Two million frames (NFV_FRAMES) of random sizes through two testpmd
     functions: nothing lost, changed, doubled or overtaken."""
     _numbered(lab, FRAMES, chain_args=['--flows=64'])
+
+
+@options(driver=True, programs=['dpdk-testpmd'], timeout=3000, asan=False)
+def test_numbered_direct(lab):
+    """The same over direct links, which come up while frames flow."""
+    _numbered(lab, FRAMES, chain_args=['--flows=64'], p2p=True)
 
 
 @options(driver=True, programs=['dpdk-testpmd'], timeout=300, asan=False)

@@ -64,6 +64,8 @@ class Dpdkr:
         self.versions = {}
 
     def add_ports(self, switch, names, mtu, huge_dir):
+        # The packets are to go through the switch.
+        switch.vsctl('set', 'Bridge', 'br0', 'other_config:p2p=false')
         path = {}
         for name in names:
             options = ['mtu_request=%d' % mtu, *(
