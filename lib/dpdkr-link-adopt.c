@@ -45,9 +45,10 @@ find_partner(const struct dpdkr_end *a, uint32_t entry,
 /* If entry 'entry' of 'a' and some entry of 'b' offer the two sides of a link
  * whose memory is there, and nobody has it, returns it, ready but in no list.
  * Otherwise returns NULL. */
-struct dpdkr_link *
-dpdkr_link_adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
-                 long long int now)
+static struct dpdkr_link *
+adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
+      long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
 {
     const struct dpdkr_link_offer *offer = &a->port->orders.offer[entry];
     int partner = find_partner(a, entry, b);
@@ -89,4 +90,83 @@ dpdkr_link_adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
     }
     VLOG_INFO("%s: found the direct link to %s again", a->name, b->name);
     return link;
+}
+
+/* Looks for links that an earlier switch has left at 'end', and gives up in
+ * the end. */
+void
+dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    struct dpdkr_port *port = end->port;
+    bool missing = false;
+
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_end *other;
+
+        if (!port->orders.offer[i].file[0] || end->links[i]) {
+            continue;
+        }
+        LIST_FOR_EACH (other, node, &dpdkr_all_ends) {
+            struct dpdkr_link *link
+                = (other != end && end->epoch && other->epoch
+                   && other->adopt_until != LLONG_MIN
+                   ? adopt(end, i, other, now) : NULL);
+
+            if (link) {
+                ovs_list_push_back(&dpdkr_all_links, &link->node);
+                break;
+            }
+        }
+        if (!end->links[i]) {
+            missing = true;
+            if (now >= end->adopt_until) {
+                VLOG_INFO("%s: giving up direct link %s of an earlier switch",
+                          end->name, port->orders.offer[i].file);
+                dpdkr_link_mem_remove(port, port->orders.offer[i].file);
+                dpdkr_orders_withdraw(port, i);
+            }
+        }
+    }
+    if (!missing || now >= end->adopt_until) {
+        end->adopt_until = LLONG_MIN;
+        if (!end->tx && port->orders.number & 1) {
+            dpdkr_orders_to_port(port, port->orders.number + 1);
+        }
+        dpdkr_orders_give_up(port);
+    } else {
+        dpdkr_link_run_by(now + INTERVAL_MS);
+    }
+}
+
+/* Forgets the links of 'end' and leaves them to the next switch. */
+void
+dpdkr_end_leave_links(struct dpdkr_end *end)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_link *link = end->links[i];
+        struct dpdkr_end *other = link ? other_end(link, end) : NULL;
+
+        if (!link) {
+            continue;
+        }
+        if (other) {
+            /* The threads of the datapath are still running. */
+            for (uint32_t q = 0; q < other->port->n_queues; q++) {
+                struct dpdkr_port_queue *queue = &other->port->queues[q];
+
+                ovs_spin_lock(&queue->rx_lock);
+                queue->gate.route.dst = queue->gate.next.dst = NULL;
+                ovs_spin_unlock(&queue->rx_lock);
+            }
+            other->links[link->entry[side_of(link, other)]] = NULL;
+            other->tx = other->tx == link ? NULL : other->tx;
+        }
+        end->links[i] = NULL;
+        ovs_list_remove(&link->node);
+        dpdkr_link_mem_destroy(link->mem, link->other_path, false);
+        free(link);
+    }
+    end->tx = NULL;
 }

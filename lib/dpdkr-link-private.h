@@ -6,14 +6,19 @@
 /* The inside of dpdkr-link.h
  * ==========================
  *
- *   - dpdkr-link.c: wishes, ends and the life of links.
+ *   - dpdkr-link.c: the life of links: how they are made, what is handed over
+ *     to them and back, and when they go.
+ *   - dpdkr-link-end.c: ends: their ports, what is wished for them, and what
+ *     others get to see of them.
  *   - dpdkr-link-dir.c: what can be seen of one direction of a link: counters,
  *     and how far each queue is in its handover.
  *   - dpdkr-link-mem.c: the file behind a link.
- *   - dpdkr-link-adopt.c: links that an earlier switch has left.
+ *   - dpdkr-link-adopt.c: links that an earlier switch has left, and those
+ *     that are left to the next one.
  *
- * Everything here is protected by the mutex of dpdkr-link.c, which the callers
- * of all these functions hold. */
+ * Everything here is protected by 'dpdkr_link_mutex', which the callers of all
+ * these functions hold.  It nests inside the mutex of a netdev-dpdkr and
+ * outside 'rx_lock' and 'tx_lock' of the queues of any port. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,8 +27,12 @@
 #include "dpdkr-link.h"
 #include "dpdkr-port.h"
 #include "openvswitch/list.h"
+#include "openvswitch/thread.h"
 
 struct dpdkr_mem;
+
+/* How often what is changing is looked at. */
+#define INTERVAL_MS 1
 
 enum dpdkr_link_state {
     LINK_OFFERED,               /* The peers are to map it. */
@@ -50,7 +59,7 @@ struct dpdkr_dir {
 };
 
 struct dpdkr_link {
-    struct ovs_list node;       /* In 'all_links'. */
+    struct ovs_list node;       /* In 'dpdkr_all_links'. */
     struct dpdkr_mem *mem;
     char *other_path;           /* Second name of its file, or NULL. */
     enum dpdkr_link_state state;
@@ -62,7 +71,7 @@ struct dpdkr_link {
 };
 
 struct dpdkr_end {
-    struct ovs_list node;       /* In 'all_ends'. */
+    struct ovs_list node;       /* In 'dpdkr_all_ends'. */
     char *name;
     struct dpdkr_port *port;    /* Or NULL. */
     uint32_t epoch;             /* Of the peer that the links are for. */
@@ -119,22 +128,53 @@ is_direct(const struct dpdkr_end *end)
     return end->tx && end->port && end->port->orders.number & 1;
 }
 
-/* dpdkr-link-dir.c. */
-bool dpdkr_dir_harvest(struct dpdkr_link *, int side);
-uint32_t dpdkr_dir_fill(const struct dpdkr_link *, int side, uint32_t queue);
-bool dpdkr_dir_is_empty(const struct dpdkr_link *, int side);
-uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side);
-enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side);
-bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now);
-bool dpdkr_dir_is_stuck(struct dpdkr_link *, int side, long long int now);
-bool dpdkr_end_has_note_under_way(const struct dpdkr_end *);
-bool dpdkr_end_has_note_in_hold(const struct dpdkr_end *);
+/* dpdkr-link.c. */
+extern struct ovs_mutex dpdkr_link_mutex;
+extern struct ovs_list dpdkr_all_ends OVS_GUARDED_BY(dpdkr_link_mutex);
+extern struct ovs_list dpdkr_all_links OVS_GUARDED_BY(dpdkr_link_mutex);
 
-void dpdkr_dir_skip(struct dpdkr_link *, int side);
+void dpdkr_link_run_by(long long int when)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_end_run(struct dpdkr_end *src, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_end_is_gone(struct dpdkr_end *, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_end_clear_error(struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
+
+/* dpdkr-link-end.c. */
+uint32_t dpdkr_end_epoch(const struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
+const char *dpdkr_end_veto(const struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
+
+/* dpdkr-link-dir.c. */
+bool dpdkr_dir_harvest(struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+uint32_t dpdkr_dir_fill(const struct dpdkr_link *, int side, uint32_t queue)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_dir_is_empty(const struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_dir_is_stuck(struct dpdkr_link *, int side, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_end_has_note_under_way(const struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_end_has_note_in_hold(const struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_dir_skip(struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
 
 /* dpdkr-link-adopt.c. */
-struct dpdkr_link *dpdkr_link_adopt(struct dpdkr_end *, uint32_t entry,
-                                    struct dpdkr_end *, long long int now);
+void dpdkr_end_adopt(struct dpdkr_end *, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_end_leave_links(struct dpdkr_end *)
+    OVS_REQUIRES(dpdkr_link_mutex);
 
 /* dpdkr-link-mem.c. */
 struct dpdkr_mem *dpdkr_link_mem_create(const struct dpdkr_port *,

@@ -14,6 +14,7 @@ DPDKR_SWITCH_SOURCES = \
 	lib/dpdkr-limits.h \
 	lib/dpdkr-link-adopt.c \
 	lib/dpdkr-link-dir.c \
+	lib/dpdkr-link-end.c \
 	lib/dpdkr-link-mem.c \
 	lib/dpdkr-link-private.h \
 	lib/dpdkr-link.c \
