@@ -15,9 +15,13 @@
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #define HEADERS (14 + 20 + 8)
 #define TRAFFIC_MAGIC 0xd9c7
@@ -43,23 +47,38 @@ struct flow {
     uint64_t seen[HISTORY / 64];    /* Bit n: n modulo HISTORY was. */
 };
 
-struct tx_queue {
+#define MAX_FLOWS 65536
+
+/* What was sent and received.  It is in a file if the options name one, where
+ * others see it, and where it outlives the process: the next one with this
+ * file goes on counting, even if this one was killed.  The first members are
+ * known to tests/system/direct_traffic.py. */
+struct state {
     uint64_t sent;
-    uint32_t n_flows;
+    uint64_t in_hand;           /* Frames that are being sent just now... */
+    uint64_t unsure;            /* ...and were when a process was killed. */
+    uint64_t received;          /* Sound frames, each counted once. */
+    uint64_t reordered, duplicated, corrupted, other;
+    uint64_t probes;            /* Sent... */
+    uint64_t probed;            /* ...and received. */
+    uint64_t starts;            /* Processes that have used this. */
+    uint64_t tx_bytes, rx_bytes, probe_bytes;
+    double first, last;         /* Frame sent or received. */
+
+    struct flow flows[MAX_FLOWS];   /* As received. */
 };
 
-static struct {
-    uint64_t sent, tx_bytes;
-    uint64_t received, rx_bytes;    /* Sound frames, each counted once. */
-    uint64_t reordered, duplicated, corrupted, other;
-    uint64_t probes, probe_bytes;   /* Sent. */
-    double first, last;             /* Frame sent or received. */
-} total;
+static struct state *st;
+static const struct state *other;   /* Of the other end, or NULL. */
 
 static uint8_t noise[2 * 16384];
 static uint64_t random_state;
-static struct tx_queue tx_queues[MAX_QUEUES];
-static struct flow *flows;          /* 65536 of them, 'rx' only. */
+static uint64_t sent_before;    /* By earlier processes with the state. */
+static uint32_t first_flow;
+static struct tx_queue {
+    uint64_t sent;
+    uint32_t n_flows;
+} tx_queues[MAX_QUEUES];
 
 static uint64_t
 random64(void)
@@ -183,10 +202,14 @@ send_burst(struct dpdkr *port, uint32_t q, uint32_t n, uint64_t limit)
             f[i].data = buffers[i];
         }
         f[i].len = make_frame(f[i].data, f[i].size,
-                              q + n * (number % txq->n_flows),
+                              first_flow + q + n * (number % txq->n_flows),
                               number / txq->n_flows);
         bytes += f[i].len;
     }
+
+    /* A process that is killed here cannot tell whether it has sent them. */
+    st->in_hand = n_tx;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (opts.copy) {
         for (unsigned int i = 0; i < n_tx && !stopping; ) {
             unsigned int done = dpdkr_tx_burst(port, q, f + i, n_tx - i);
@@ -200,9 +223,12 @@ send_burst(struct dpdkr *port, uint32_t q, uint32_t n, uint64_t limit)
     } else {
         dpdkr_tx_commit(port, q, f, n_tx);
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     txq->sent += n_tx;
-    total.sent += n_tx;
-    total.tx_bytes += bytes;
+    st->tx_bytes += bytes;
+    __atomic_store_n(&st->sent, st->sent + n_tx, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    st->in_hand = 0;
     return n_tx;
 }
 
@@ -229,14 +255,23 @@ note_frame(struct flow *flow, uint64_t seq, uint32_t len)
         }
         flow->next = seq + 1;
     } else if (flow->next - seq <= HISTORY && (*word & bit)) {
-        total.duplicated++;
+        st->duplicated++;
         return;
     } else {
-        total.reordered++;
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (st->reordered++ < 10) {
+            fprintf(stderr, "dpdkr-traffic: %lld.%03ld: frame %llu of flow %u "
+                    "was overtaken by %llu\n", (long long) now.tv_sec,
+                    now.tv_nsec / 1000000, (unsigned long long) seq,
+                    (unsigned) (flow - st->flows),
+                    (unsigned long long) flow->next - 1);
+        }
     }
     *word |= bit;
-    total.received++;
-    total.rx_bytes += len;
+    st->rx_bytes += len;
+    __atomic_store_n(&st->received, st->received + 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -247,22 +282,26 @@ check_frame(const uint8_t *shared, uint32_t len)
     uint64_t seq;
 
     if (len < BODY || len > sizeof frame) {
-        total.other++;
+        st->other++;
         return;
     }
     memcpy(frame, shared, len);
     memcpy(&tag, frame + HEADERS, sizeof tag);
+    if (tag.magic == PROBE_MAGIC) {
+        st->probed++;
+        return;
+    }
     if (tag.magic != TRAFFIC_MAGIC) {
         /* A frame of ours with a spoiled magic is missed, and so found. */
-        total.other++;
+        st->other++;
         return;
     }
     seq = (uint64_t) tag.seq_high << 32 | tag.seq_low;
     if (tag.hash != hash_frame(frame, len, tag.flow, seq)) {
-        total.corrupted++;
+        st->corrupted++;
         return;
     }
-    note_frame(&flows[tag.flow], seq, len);
+    note_frame(&st->flows[tag.flow], seq, len);
 }
 
 static unsigned int
@@ -294,45 +333,46 @@ receive_burst(struct dpdkr *port, uint32_t q)
 /* ## Probe ## */
 /* ## ----- ## */
 
-/* Sends a frame through 'tx' every 20 ms until one arrives at 'rx'.  A link
- * that is up at this end need not be at the other end of the switch yet, and
- * what is sent before would be lost.  Returns false if none arrives. */
+static void
+send_probe(struct dpdkr *tx)
+{
+    struct tag tag = { .magic = PROBE_MAGIC };
+    struct dpdkr_frame f;
+
+    if (dpdkr_tx_reserve(tx, 0, &f, 1)) {
+        f.len = make_frame(f.data, f.size, 0, 0);
+        memcpy((uint8_t *) f.data + HEADERS, &tag, sizeof tag);
+        dpdkr_tx_commit(tx, 0, &f, 1);
+        st->probes++;
+        st->probe_bytes += f.len;
+    }
+}
+
+/* Sends a frame through 'tx' every 20 ms until one arrives, at 'rx' or, with
+ * --other, at the other process.  A link that is up at this end need not be at
+ * the other end of the switch yet, and what is sent before would be lost.
+ * Returns false if none arrives. */
 static bool
 probe(struct dpdkr *tx, struct dpdkr *rx)
 {
     double start = now_s(), next = start, quiet = 0;
-    uint32_t n_rxq = n_queues(rx);
 
     while (!stopping && now_s() - start < opts.link_timeout) {
-        struct dpdkr_frame f;
         double now = now_s();
 
         if (now >= next && !quiet) {
-            if (dpdkr_tx_reserve(tx, 0, &f, 1)) {
-                struct tag tag = { .magic = PROBE_MAGIC };
-
-                f.len = make_frame(f.data, f.size, 0, 0);
-                memcpy((uint8_t *) f.data + HEADERS, &tag, sizeof tag);
-                dpdkr_tx_commit(tx, 0, &f, 1);
-                total.probes++;
-                total.probe_bytes += f.len;
-            }
+            send_probe(tx);
             dpdkr_run(tx);
-            dpdkr_run(rx);
+            if (rx) {
+                dpdkr_run(rx);
+            }
             next = now + 0.02;
         }
-        for (uint32_t q = 0; q < n_rxq; q++) {
-            while (dpdkr_rx_peek(rx, q, &f, 1)) {
-                struct tag tag = { .magic = 0 };
-
-                if (f.len >= BODY) {
-                    memcpy(&tag, (uint8_t *) f.data + HEADERS, sizeof tag);
-                }
-                if (tag.magic == PROBE_MAGIC) {
-                    quiet = now;
-                }
-                dpdkr_rx_release(rx, q, 1);
-            }
+        for (uint32_t q = 0; rx && q < n_queues(rx); q++) {
+            receive_burst(rx, q);
+        }
+        if (!quiet && (other ? other : st)->probed) {
+            quiet = now;
         }
         /* Others may be on the way still; check_frame() does not mind. */
         if (quiet && now - quiet > 0.02) {
@@ -342,7 +382,7 @@ probe(struct dpdkr *tx, struct dpdkr *rx)
     }
     if (!stopping) {
         fprintf(stderr, "dpdkr-traffic: none of %llu probes arrived\n",
-                (unsigned long long) total.probes);
+                (unsigned long long) st->probes);
     }
     return false;
 }
@@ -351,25 +391,29 @@ probe(struct dpdkr *tx, struct dpdkr *rx)
 /* ## Both ## */
 /* ## ---- ## */
 
-/* Returns how many frames may be sent now. */
+/* Returns how many frames may be sent now.  'pair' is true if all of them are
+ * to come back to this process. */
 static uint64_t
 send_limit(double now, double start, bool pair)
 {
     uint64_t limit = UINT64_MAX;
 
     if (opts.count) {
-        limit = opts.count - total.sent;
+        limit = opts.count - st->sent;
     }
     if (opts.rate) {
         uint64_t due = (now - start) * opts.rate;
+        uint64_t sent = st->sent - sent_before;
 
-        if (due <= total.sent) {
+        if (due <= sent) {
             return 0;
         }
-        limit = due - total.sent < limit ? due - total.sent : limit;
+        limit = due - sent < limit ? due - sent : limit;
     }
-    if (opts.window && pair) {
-        uint64_t on_way = (total.sent - total.received - total.corrupted);
+    if (opts.window && (pair || other)) {
+        const struct state *far = other ? other : st;
+        uint64_t received = __atomic_load_n(&far->received, __ATOMIC_RELAXED);
+        uint64_t on_way = st->sent - received - far->corrupted;
 
         if (on_way >= opts.window) {
             return 0;
@@ -381,68 +425,95 @@ send_limit(double now, double start, bool pair)
 }
 
 static int
-report(const char *name, bool tx, bool rx)
+report(const char *name, bool rx, bool pair)
 {
-    double seconds = total.last > total.first ? total.last - total.first : 0;
-    uint64_t n = rx ? total.received : total.sent;
+    double seconds = st->last > st->first ? st->last - st->first : 0;
+    uint64_t n = rx ? st->received : st->sent;
     uint64_t lost = 0;
     bool ok;
 
     if (rx) {
-        uint64_t expected = total.sent;
+        uint64_t expected = pair ? st->sent : 0;
 
-        if (!tx) {
-            for (uint32_t i = 0; i < 65536; i++) {
-                expected += flows[i].next;
-            }
+        for (uint32_t i = 0; i < MAX_FLOWS && !pair; i++) {
+            expected += st->flows[i].next;
         }
-        if (!tx && opts.count > expected) {
+        if (!pair && opts.count > expected) {
             expected = opts.count;
         }
-        lost = expected > total.received ? expected - total.received : 0;
+        lost = expected > st->received ? expected - st->received : 0;
     }
-    ok = (n && !lost && !total.reordered && !total.duplicated
-          && !total.corrupted);
+    ok = (n && !lost && !st->reordered && !st->duplicated
+          && !st->corrupted);
     printf("{\"command\": \"%s\", \"ok\": %s, \"sent\": %llu, "
            "\"received\": %llu, \"lost\": %llu, \"reordered\": %llu, "
            "\"duplicated\": %llu, \"corrupted\": %llu, \"other\": %llu, "
            "\"tx_bytes\": %llu, \"rx_bytes\": %llu, \"probes\": %llu, "
            "\"probe_bytes\": %llu, \"seconds\": %.6f, "
            "\"pps\": %.0f}\n",
-           name, ok ? "true" : "false", (unsigned long long) total.sent,
-           (unsigned long long) total.received, (unsigned long long) lost,
-           (unsigned long long) total.reordered,
-           (unsigned long long) total.duplicated,
-           (unsigned long long) total.corrupted,
-           (unsigned long long) total.other,
-           (unsigned long long) total.tx_bytes,
-           (unsigned long long) total.rx_bytes,
-           (unsigned long long) total.probes,
-           (unsigned long long) total.probe_bytes, seconds,
+           name, ok ? "true" : "false", (unsigned long long) st->sent,
+           (unsigned long long) st->received, (unsigned long long) lost,
+           (unsigned long long) st->reordered,
+           (unsigned long long) st->duplicated,
+           (unsigned long long) st->corrupted,
+           (unsigned long long) st->other,
+           (unsigned long long) st->tx_bytes,
+           (unsigned long long) st->rx_bytes,
+           (unsigned long long) st->probes,
+           (unsigned long long) st->probe_bytes, seconds,
            seconds ? n / seconds : 0);
     return !ok;
+}
+
+/* Maps the state in file 'path', which is made if it does not exist, or memory
+ * of this process's own. */
+static struct state *
+map_state(const char *path)
+{
+    int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    void *p;
+
+    if (path && (fd < 0 || ftruncate(fd, sizeof *st))) {
+        err(2, "%s", path);
+    }
+    p = mmap(NULL, sizeof *st, PROT_READ | PROT_WRITE,
+             fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        err(2, "mmap");
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return p;
 }
 
 static void
 prepare(uint32_t n_txq)
 {
+    uint32_t n_flows;
+
     random_state = opts.seed * 0x9e3779b97f4a7c15 + 1;
     for (size_t i = 0; i < sizeof noise; i++) {
         noise[i] = random64() >> 24;
     }
-    flows = calloc(65536, sizeof *flows);
-    if (!flows) {
-        errx(2, "out of memory");
-    }
-    for (uint32_t q = 0; q < n_txq; q++) {
-        uint32_t f = opts.flows > n_txq ? opts.flows : n_txq;
+    st = map_state(opts.state);
+    other = opts.other ? map_state(opts.other) : NULL;
 
-        tx_queues[q].n_flows = f / n_txq + (q < f % n_txq);
+    /* What an earlier process sent may still be on its way, so this one has
+     * flows of its own. */
+    n_flows = opts.flows > n_txq ? opts.flows : n_txq;
+    first_flow = st->starts * n_flows % MAX_FLOWS;
+    for (uint32_t q = 0; q < n_txq; q++) {
+        tx_queues[q].n_flows = n_flows / n_txq + (q < n_flows % n_txq);
     }
+    st->unsure += st->in_hand;
+    st->in_hand = 0;
+    sent_before = st->sent;
+    st->starts++;
 }
 
 int
-run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
+run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx, bool pair)
 {
     uint32_t n_txq = tx ? n_queues(tx) : 0;
     uint32_t n_rxq = rx ? n_queues(rx) : 0;
@@ -452,18 +523,19 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
     bool arrives;
 
     prepare(n_txq);
-    arrives = !tx || !rx || opts.no_probe || probe(tx, rx);
+    arrives = (!tx || !(pair || other) || opts.no_probe || st->starts > 1
+               || probe(tx, rx));
     now = start = last_progress = now_s();
     send_end = opts.duration ? start + opts.duration : 1e300;
-    total.first = start;
-    total.last = start;
+    st->first = start;
+    st->last = start;
     for (uint32_t round = 0; arrives && !stopping; round++) {
         bool sending = (tx && now < send_end && !draining
-                        && (!opts.count || total.sent < opts.count));
+                        && (!opts.count || st->sent < opts.count));
         unsigned int n = 0;
 
         if (sending) {
-            uint64_t limit = send_limit(now, start, rx != NULL);
+            uint64_t limit = send_limit(now, start, pair);
 
             if (limit) {
                 n += send_burst(tx, round % n_txq, n_txq, limit);
@@ -475,10 +547,10 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
 
         now = now_s();
         if (n) {
-            if (!tx && total.last == start) {
-                total.first = now;
+            if (!tx && st->last == start) {
+                st->first = now;
             }
-            total.last = last_progress = now;
+            st->last = last_progress = now;
         } else if (!tx && opts.blocking && n_rxq == 1) {
             dpdkr_wait(rx, 0, opts.burst, 50, 50);
         } else {
@@ -496,11 +568,11 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
 
         /* Is that all? */
         if (tx && !sending
-            && (!rx || (total.received + total.corrupted >= total.sent
+            && (!rx || (pair && st->received + st->corrupted >= st->sent
                         && now - last_progress > 0.2))) {
             break;              /* 0.2 s for duplicates to show. */
         }
-        if (expected && total.received >= expected
+        if (expected && st->received >= expected
             && now - last_progress > 0.2) {
             break;
         }
@@ -508,7 +580,7 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
             break;
         }
         if (now - last_progress > opts.timeout
-            && (tx || total.received || opts.count)
+            && (tx || st->received || opts.count)
             && (!sending || opts.window || !dpdkr_link_up(tx))) {
             break;
         }
@@ -521,7 +593,5 @@ run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx)
             dpdkr_run(tx);
         }
     }
-    int code = report(name, tx != NULL, rx != NULL);
-    free(flows);
-    return code;
+    return report(name, rx != NULL, pair);
 }

@@ -44,14 +44,16 @@ usage(void)
 "  send PATH            send numbered frames\n"
 "  recv PATH            receive and check them\n"
 "  pair TXPATH RXPATH   do both in one process; both may be the same\n"
+"  exchange PATH        do both, with an exchange at the other end\n"
 "  hostile PATH MODE    attach, then misbehave: scribble, bad-index,\n"
 "                       bad-length, bad-flags, truncate, unlink, header,\n"
 "                       epoch-flood, stop\n"
 "\n"
-"send, recv and pair print a JSON object.  recv and pair fail if a frame was\n"
-"lost, duplicated, changed, overtaken by another of its flow, or if none was\n"
-"received.  All commands end in good order on SIGINT and SIGTERM; on\n"
-"SIGUSR1, pair sends no more, and ends when all has arrived.\n"
+"send, recv, pair and exchange print a JSON object.  All but send fail if\n"
+"a frame was lost, duplicated, changed, overtaken by another of its flow,\n"
+"or if none was received.  All commands end in good order on SIGINT and\n"
+"SIGTERM; on SIGUSR1, pair sends no more, and ends when all has arrived,\n"
+"and exchange sends no more.\n"
 "\n"
 "  --queues=N           use N queues of each port (default: all)\n"
 "  --count=N            frames to send, or to expect, in total\n"
@@ -62,8 +64,11 @@ usage(void)
 "  --min=N, --max=N     frame sizes in bytes, without FCS (60, 1514)\n"
 "  --seed=N             for sizes and contents\n"
 "  --rate=N             frames a second (default: as many as go)\n"
-"  --window=N           pair: at most N frames on the way, so that none can\n"
-"                       be lost for lack of room\n"
+"  --window=N           pair, or with --other: at most N frames on the way,\n"
+"                       so that none can be lost for lack of room\n"
+"  --state=FILE         what was sent and received; the next process goes on\n"
+"                       with it, and it is seen by...\n"
+"  --other=FILE         ...that of the process at the other end\n"
 "  --flows=N            UDP flows, by port and address\n"
 "  --src-mac=MAC, --dst-mac=MAC\n"
 "  --burst=N            frames at once (32)\n"
@@ -71,7 +76,7 @@ usage(void)
 "  --busy               never sleep\n"
 "  --copy               use the copying functions\n"
 "  --swap-mac           echo, forward: exchange the Ethernet addresses\n"
-"  --no-probe           pair: begin without waiting until a probe arrives\n"
+"  --no-probe           begin without waiting until a probe arrives\n"
 "  --quiet              do not log changes of the link\n");
     exit(0);
 }
@@ -366,6 +371,10 @@ parse_option(const char *name, const char *arg)
         opts.rate = parse_number(name, arg, 0, 1e9);
     } else if (!strcmp(name, "window")) {
         opts.window = parse_number(name, arg, 0, 1e9);
+    } else if (!strcmp(name, "state")) {
+        opts.state = arg;
+    } else if (!strcmp(name, "other")) {
+        opts.other = arg;
     } else if (!strcmp(name, "flows")) {
         opts.flows = parse_number(name, arg, 1, 65536);
     } else if (!strcmp(name, "burst")) {
@@ -404,6 +413,8 @@ parse_options(int argc, char *argv[])
         { "seed", required_argument, NULL, 0 },
         { "rate", required_argument, NULL, 0 },
         { "window", required_argument, NULL, 0 },
+        { "state", required_argument, NULL, 0 },
+        { "other", required_argument, NULL, 0 },
         { "flows", required_argument, NULL, 0 },
         { "burst", required_argument, NULL, 0 },
         { "src-mac", required_argument, NULL, 0 },
@@ -472,11 +483,13 @@ main(int argc, char *argv[])
     } else if (!wait_links(ports, n_ports)) {
         code = stopping ? 0 : 1;
     } else if (!strcmp(command, "send")) {
-        code = run_flows(command, ports[0], NULL);
+        code = run_flows(command, ports[0], NULL, false);
     } else if (!strcmp(command, "recv")) {
-        code = run_flows(command, NULL, ports[0]);
+        code = run_flows(command, NULL, ports[0], false);
+    } else if (!strcmp(command, "exchange")) {
+        code = run_flows(command, ports[0], ports[0], false);
     } else if (!strcmp(command, "pair")) {
-        code = run_flows(command, ports[0], ports[1]);
+        code = run_flows(command, ports[0], ports[1], true);
     } else if (mode) {
         code = run_hostile(argv[1], ports[0], mode);
     } else {

@@ -23,6 +23,7 @@ struct traffic_options {
     uint64_t seed;
     double rate;                /* Frames a second; 0: no limit. */
     uint64_t window;            /* Frames on the way; 0: no limit. */
+    const char *state, *other;  /* Files, or NULL. */
     uint32_t flows;
     uint32_t burst;
     uint8_t src_mac[6], dst_mac[6];
@@ -52,8 +53,9 @@ void relax(void);               /* Called when there is nothing to do. */
 
 /* The subcommands return an exit code.
  *
- * dpdkr-traffic-flow.c; either of the ports may be NULL. */
-int run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx);
+ * dpdkr-traffic-flow.c; either of the ports may be NULL.  With 'pair', what is
+ * sent through 'tx' arrives at 'rx'. */
+int run_flows(const char *name, struct dpdkr *tx, struct dpdkr *rx, bool pair);
 
 /* dpdkr-traffic-hostile.c. */
 int run_hostile(const char *path, struct dpdkr *, const char *mode);

@@ -116,9 +116,9 @@ class Scene:
                                  self.switch.vsctl('iface-to-br', port), port)
         return int(re.search(r'\b%s=(\d+)' % counter, text).group(1))
 
-    def tool(self, *args):
+    def tool(self, *args, **kwargs):
         """Starts tests/dpdkr-traffic."""
-        return Tool(self.lab, *args)
+        return Tool(self.lab, *args, **kwargs)
 
     def testpmd(self, name, paths, vdev='', args=(), **kwargs):
         """Starts a testpmd with a driver for each of 'paths', on core 0, that
@@ -142,14 +142,15 @@ class Scene:
 
 
 class Tool(Process):
-    """tests/dpdkr-traffic, pinned to core 0."""
+    """tests/dpdkr-traffic, on core 0 unless 'cores' says otherwise."""
 
     number = 0
 
-    def __init__(self, lab, *args):
+    def __init__(self, lab, *args, cores='0'):
         Tool.number += 1
         super().__init__(lab, 'traffic-%d-%s' % (Tool.number, args[0]),
-                         ['taskset', '1', lab.tree + '/tests/dpdkr-traffic',
+                         ['taskset', '-c', cores,
+                          lab.tree + '/tests/dpdkr-traffic',
                           *map(str, args)])
 
     def result(self, timeout=60, success=True):

@@ -2,7 +2,6 @@
 """Real traffic through dpdkr ports and real functions: nothing is lost,
 changed, doubled or overtaken, and all that is counted adds up."""
 
-import hashlib
 import json
 import os
 import re

@@ -18,10 +18,9 @@ back.  All times are those of one clock, from just before the flow mod is sent:
 
 import os
 import re
-import socket
-import struct
 import time
 
+from nfv import openflow
 from nfv.bench import machine, report
 from nfv.lab import Lab, LabError, wait_until
 
@@ -36,63 +35,16 @@ STEPS = {
 }
 
 
-class OpenFlow:
-    """A connection to a bridge, OpenFlow 1.0."""
-
-    BARRIER_REQUEST, BARRIER_REPLY, FLOW_MOD = 18, 19, 14
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(20)
-        self.socket.connect(path)
-        self.xid = 0
-        self.socket.sendall(self._message(0, b''))
-        self._wait(0)
-
-    def close(self):
-        self.socket.close()
-
-    def _message(self, kind, body):
-        self.xid += 1
-        return struct.pack('!BBHI', 1, kind, 8 + len(body), self.xid) + body
-
-    def _read(self, n):
-        data = b''
-        while len(data) < n:
-            more = self.socket.recv(n - len(data))
-            if not more:
-                raise LabError('the switch has closed the connection')
-            data += more
-        return data
-
-    def _wait(self, wanted):
-        while True:
-            _, kind, length, _ = struct.unpack('!BBHI', self._read(8))
-            body = self._read(length - 8)
-            if kind == wanted:
-                return
-            if kind == 1:
-                raise LabError('OpenFlow error: %s' % body.hex())
-            if kind == 2:       # Echo.
-                self.socket.sendall(self._message(3, body))
-
-    def replace_flow(self, in_port, out_port, p2p):
-        """Has a flow send what enters at 'in_port' to 'out_port'.  Unless
-        'p2p', it also pops VLAN headers, so that the switch is needed, if
-        there are any.  Returns when, in ns, that was sent and answered."""
-        actions = struct.pack('!HHHH', 0, 8, out_port, 0)
-        if not p2p:
-            actions = struct.pack('!HHI', 3, 8, 0) + actions
-        wildcards = 0x3fffff & ~1               # All but the port.
-        match = struct.pack('!IH', wildcards, in_port).ljust(40, b'\0')
-        body = match + struct.pack('!QHHHHIHH', 0, 0, 0, 0, 100, 0xffffffff,
-                                   0xffff, 0) + actions
-        messages = (self._message(self.FLOW_MOD, body)
-                    + self._message(self.BARRIER_REQUEST, b''))
-        start = time.monotonic_ns()
-        self.socket.sendall(messages)
-        self._wait(self.BARRIER_REPLY)
-        return start, time.monotonic_ns()
+def replace_flow(connection, in_port, out_port, p2p):
+    """Has a flow send what enters at 'in_port' to 'out_port'.  Unless 'p2p',
+    it also pops VLAN headers, so that the switch is needed, if there are any.
+    Returns when, in ns, that was sent and answered."""
+    actions = openflow.output(out_port)
+    if not p2p:
+        actions = openflow.strip_vlan() + actions
+    start = time.monotonic_ns()
+    connection.flow_mod(openflow.ADD, in_port, actions, priority=100)
+    return start, time.monotonic_ns()
 
 
 def add_arguments(parser):
@@ -110,8 +62,8 @@ def measure(bench, args):
         paths = [switch.add_dpdkr('br0', name, 'ofport_request=%d' % number)
                  for number, name in ((1, 'A'), (2, 'B'))]
         switch.ofctl('del-flows', 'br0')
-        connection = OpenFlow(switch.dir + '/br0.mgmt')
-        connection.replace_flow(1, 2, False)
+        connection = openflow.OpenFlow(switch)
+        replace_flow(connection, 1, 2, False)
         tool = lab.process('establish', [
             'taskset', '-c', '0',
             lab.tree + '/tests/dpdkr-establish', *paths])
@@ -165,7 +117,7 @@ def wait_removed(switch, tool):
 
 def measure_once(connection, tool, side):
     position = len(tool.log())
-    start, reply = connection.replace_flow(1, 2, side == 'establish')
+    start, reply = replace_flow(connection, 1, 2, side == 'establish')
 
     def events():
         return {event: int(when) for when, event in
