@@ -2,13 +2,15 @@
 """What is set while packets go past the switch does what it does while they go
 through it, as soon, and the packets go past it again when it is undone."""
 
+import threading
 import time
 
 from nfv.lab import wait_until
-from nfv.peer import Peer, make_frame
-from nfv.testing import check, check_equal, options
+from nfv.peer import PACKETS, Peer, make_frame
+from nfv.testing import Failure, check, check_equal
 
 from direct_scene import DirectScene, drained
+from direct_traffic import State, Way
 
 # A collector of sFlow, NetFlow or IPFIX: a line for each datagram that has
 # more than descriptions and counters.
@@ -50,6 +52,43 @@ while True:
 RATE = 10000
 
 
+# In how many seconds after a setting the last packet has to have gone over the
+# link, and how often that is tried: a busy machine may do something else.
+REACTION = 0.05
+ATTEMPTS = 5
+
+
+class LinkWatch(threading.Thread):
+    """Notes when something was last put into the link of a port's peer."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.way = Way(path)
+        mem, rings = self.way.rings(True)
+        self.counters = [mem.ring(ring, PACKETS) // 2 for ring in rings]
+        self.memory = mem.u64
+        self.last = None
+        self.stopping = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()
+        self.memory = None
+        self.way.close()
+
+    def run(self):
+        before = None
+        while not self.stopping.wait(0.0005):
+            now = [self.memory[i] for i in self.counters]
+            if now != before:
+                self.last = time.monotonic()
+            before = now
+
+
 class VetoScene(DirectScene):
     """Numbered traffic from p1 to p2, which is direct, and p3 whose peer is
     here."""
@@ -63,7 +102,9 @@ class VetoScene(DirectScene):
         self.peer = Peer(self.paths['p3'])
         lab.cleanups.append(lambda: self.peer.close(False))
         s.wait_link('p3')
+        self.state_file = State(lab, 'veto')
         self.traffic = self.tool('pair', '--rate=%d' % RATE, '--timeout=20',
+                                 '--state=' + self.state_file.path,
                                  '--quiet', *args, self.paths['p1'],
                                  self.paths['p2'])
         self.wait_direct(('p1', 'p2'))
@@ -78,42 +119,63 @@ class VetoScene(DirectScene):
         wait_until(lambda: 'ready' in collector.log(), what=kind)
         return collector
 
-    def silent(self, port='p2'):
-        """Whether nothing is sent to 'port' any more."""
-        before = self.switch.statistics(port)['tx_pkts']
-        time.sleep(0.1)
-        return self.switch.statistics(port)['tx_pkts'] == before
+    def silent(self):
+        """Whether p2 receives nothing any more: not in the time in which p1
+        sends hundreds of frames, or would, were it not down."""
+        state = self.state_file
+        received, sent = state.received, state.sent
+        deadline = time.monotonic() + 0.2
+        while state.sent < sent + 300 and time.monotonic() < deadline:
+            if state.received != received:
+                return False
+            time.sleep(0.001)
+        return state.received == received
 
-    def alive(self, port='p2'):
-        return not self.silent(port)
+    def wait_alive(self):
+        """Waits until p2 receives something."""
+        received = self.state_file.received
+        wait_until(lambda: self.state_file.received > received,
+                   what='traffic')
 
     def try_both(self, do, undo, effect, reason='', ports=('p1',)):
         """Calls 'do' and waits for 'effect', first without direct links, and
-        then with.  The second takes as long as the first, but for what a busy
-        machine makes of it.  Afterwards 'undo' brings the links back."""
+        then with: that takes no longer, and nothing goes over the link soon
+        after 'do'.  Afterwards 'undo' brings the link back."""
         s = self.switch
         s.vsctl('set', 'Bridge', 'br0', 'other_config:p2p=false')
         self.wait_switched('p1', reason='switched off')
-        stock = self.time(do, effect)
+        stock, _ = self.time(do, effect)
         undo()
-        wait_until(self.alive, what='traffic')
+        self.wait_alive()
         s.vsctl('remove', 'Bridge', 'br0', 'other_config', 'p2p')
-        self.wait_direct(('p1', 'p2'))
-        direct = self.time(do, effect)
-        print('%.3f s without direct links, %.3f s with' % (stock, direct))
-        check(direct <= 3 * stock + 1, 'takes %.3f s instead of %.3f',
-              direct, stock)
-        if reason:
+        for _ in range(ATTEMPTS):
+            self.wait_direct(('p1', 'p2'))
+            self.check_bypassed([('p1', 'p2')])
+            with LinkWatch(self.paths['p1']) as watch:
+                wait_until(lambda: watch.last, what='packets in the link')
+                direct, done = self.time(do, effect)
+                reaction = watch.last - done
+            print('%.3f s without direct links, %.3f s with, of which %.1f ms '
+                  'to the last packet in the link'
+                  % (stock, direct, 1000 * reaction))
             self.wait_switched(*ports, reason=reason)
-        undo()
+            undo()
+            if direct <= 1.2 * stock + 0.3 and reaction <= REACTION:
+                break
+        else:
+            raise Failure('takes %.3f s instead of %.3f, and %.1f ms to the '
+                          'last packet in the link'
+                          % (direct, stock, 1000 * reaction))
         self.wait_direct(('p1', 'p2'))
         self.check_bypassed([('p1', 'p2')])
 
     def time(self, do, effect):
+        """Returns how long it takes to 'effect', and when 'do' was done."""
         start = time.monotonic()
         do()
-        wait_until(effect, 12, 'an effect')
-        return time.monotonic() - start
+        done = time.monotonic()
+        wait_until(effect, 20, 'an effect')
+        return time.monotonic() - start, done
 
     def try_setting(self, do, undo, effect, reason):
         """Like try_both(), with commands for ovs-vsctl."""
@@ -217,7 +279,7 @@ def test_switched_off(lab):
         for _ in range(3):
             s.vsctl('set', table, name, 'other_config:p2p=false')
             scene.wait_switched('p1', reason='switched off')
-            wait_until(scene.alive, what='traffic')
+            scene.wait_alive()
             s.vsctl('remove', table, name, 'other_config', 'p2p')
             scene.wait_direct(('p1', 'p2'))
             scene.check_bypassed([('p1', 'p2')])
@@ -247,7 +309,9 @@ def test_limits(lab):
         effect = None
         scene.try_both(set_, lambda: s.vsctl(*undo.split()),
                        lambda: effect(), reason)
-        check_equal(grows(port, counter)(), False, counter)
+        last = scene.counter(port, counter)
+        scene.check_bypassed([('p1', 'p2')])
+        check_equal(scene.counter(port, counter), last, counter)
 
     try_limit('set Interface p1 ingress_policing_rate=1000 '
               'ingress_policing_burst=100',
@@ -301,7 +365,7 @@ def test_ports(lab):
                                    'in_port=1'),
                    lambda: scene.flow(1, 2), scene.silent, 'no rule')
     scene.try_both(lambda: scene.flow(1, 3), lambda: scene.flow(1, 2),
-                   lambda: scene.silent('p2')
+                   lambda: scene.silent()
                    and len(scene.peer.receive()) > 10, 'p3: the peer')
 
     def bpdus():
@@ -326,12 +390,11 @@ def test_group(lab):
     s.ofctl('-O', 'OpenFlow13', 'add-flow', 'br0',
             'in_port=1,actions=group:1')
     scene.wait_direct(('p1', 'p2'))
-    scene.try_both(bucket(3), bucket(2), lambda: scene.silent('p2')
+    scene.try_both(bucket(3), bucket(2), lambda: scene.silent()
                    and len(scene.peer.receive()) > 10, 'p3: the peer')
     scene.finish_lossy()
 
 
-@options(asan=False)
 def test_others_to_same_port(lab):
     """What a controller or another port sends to the receiver of a direct link
     arrives as soon, and the link stays."""
@@ -344,43 +407,50 @@ def test_others_to_same_port(lab):
         s.ofctl('add-flow', 'br0', 'in_port=%d,actions=output:%d' % (a, b))
     function = scene.tool('forward', '--quiet', scene.paths['p2'],
                           scene.paths['p3'])
-    sender = scene.tool('send', '--rate=2000', '--quiet', '--duration=1000',
+    # So few that nothing is dropped while nobody reads here.
+    sender = scene.tool('send', '--rate=200', '--quiet', '--duration=1000',
                         scene.paths['p1'])
     with Peer(scene.paths['p4']) as sink, Peer(scene.paths['p5']) as other:
         for port in 'p1', 'p2', 'p3', 'p4', 'p5':
             s.wait_link(port)
+        number = 0
 
-        def arrives(frame):
-            return lambda: frame in sink.receive()
+        def packet_out(frame):
+            s.ofctl('packet-out', 'br0', 'in_port=controller packet=%s '
+                    'actions=output:2' % frame.hex())
 
-        def measure(do, frame):
+        def second_sender(frame):
+            other.send([frame])
+
+        def measure(send):
+            """Returns how long a frame takes."""
+            nonlocal number
+            number += 1
+            frame = make_frame(number)
+            sink.receive()
             start = time.monotonic()
-            do()
-            wait_until(arrives(frame), 10, 'frame', 0.001)
+            send(frame)
+            wait_until(lambda: frame in sink.receive(), 20, 'frame', 0.0005)
             return time.monotonic() - start
-        def both(n):
-            """Returns how long a frame takes either way, the shortest of some
-            times."""
-            out, sent = [], []
-            for i in range(5):
-                frame = make_frame(10 * n + i)
-                out.append(measure(lambda: s.ofctl(
-                    'packet-out', 'br0', 'in_port=controller packet=%s '
-                    'actions=output:2' % frame.hex()), frame))
-                frame = make_frame(10 * n + 5 + i)
-                sent.append(measure(lambda: other.send([frame]), frame))
-            return min(out), min(sent)
+
+        ways = packet_out, second_sender
         s.vsctl('set', 'Bridge', 'br0', 'other_config:p2p=false')
         scene.wait_switched('p1')
-        stock = both(1)
+        stock = {send: min(measure(send) for _ in range(5)) for send in ways}
         s.vsctl('remove', 'Bridge', 'br0', 'other_config', 'p2p')
         scene.wait_direct(('p1', 'p2'))
-        direct = both(2)
-        print('packet-out, second sender: %s s without, %s s with direct links'
-              % (stock, direct))
-        for without, with_ in zip(stock, direct):
-            check(with_ < 3 * without + 0.2, 'takes %.4f s instead of %.4f',
-                  with_, without)
+        for send in ways:
+            # The best of some, or of more on a busy machine.
+            times = []
+            while len(times) < 50:
+                times.append(measure(send))
+                best = min(times)
+                if len(times) >= 5 and best <= 1.2 * stock[send] + 0.002:
+                    break
+            print('%s: %.2f ms without, %.2f ms with direct links'
+                  % (send.__name__, 1000 * stock[send], 1000 * best))
+            check(best <= 1.2 * stock[send] + 0.002,
+                  'takes %.4f s instead of %.4f', best, stock[send])
         check_equal(scene.state('p1'), ('p2', 'direct'), 'state of p1')
         before = scene.counter('p1', 'rx_direct_packets')
         wait_until(lambda: scene.counter('p1', 'rx_direct_packets')
@@ -404,6 +474,6 @@ def test_port_deleted(lab):
                     'state of ' + other)
         scene.add(port, 'ofport_request=%d' % number)
         scene.wait_direct(('p1', 'p2'))
-        wait_until(lambda: scene.alive('p2'), what='traffic')
+        scene.wait_alive()
         scene.check_bypassed([('p1', 'p2')])
     scene.finish_lossy()
