@@ -7,8 +7,9 @@ import re
 
 from nfv.lab import Process, wait_until
 from nfv.peer import BROADCAST, Peer, make_frame
-from nfv.testing import Skip, check, check_equal, options
+from nfv.testing import check, check_equal, options
 
+from control import LEARNING, os_ken, testcontroller
 from scene import Scene
 
 MACS = [b'\x02\0\0\0\x01' + bytes([i]) for i in range(3)]
@@ -84,25 +85,10 @@ def test_normal(lab):
                             re.MULTILINE), 'no %s in\n%s', mac.hex(':'), fdb)
 
 
-def _with_controller(lab, start):
-    """'start' starts a controller in the switch's namespace."""
+def _with_controller(lab, connect):
     with Network(lab) as network:
         s = network.switch
-        lab.expect_log(r'\|rconn\|WARN\|', r'\|(vconn|stream_\w+)\|WARN\|',
-                       r'ofp_.*\|WARN\|.*deprecat')
-        s.vsctl('set-fail-mode', 'br0', 'secure')
-        s.ofctl('del-flows', 'br0')
-        controller = start(s)
-        s.vsctl('set-controller', 'br0', 'tcp:127.0.0.1:16653', '--', 'set',
-                'Controller', 'br0', 'max_backoff=1000',
-                'connection-mode=out-of-band')
-
-        def connected():
-            check(controller.running(), 'the controller ended:\n%s',
-                  controller.log())
-            return s.vsctl('get', 'Controller', 'br0',
-                           'is_connected') == 'true'
-        wait_until(connected, 40, 'the controller to be connected')
+        controller = connect(network.scene)
         network.check_learning()
 
         def flows():
@@ -118,79 +104,13 @@ def _with_controller(lab, start):
 @options(timeout=90)
 def test_testcontroller(lab):
     """ovs-testcontroller installs flows, and traffic passes."""
-    def start(s):
-        return Process(lab, 'testcontroller', [
-            *s.net.prefix(), lab.tree + '/utilities/ovs-testcontroller',
-            'ptcp:16653:127.0.0.1', '--unixctl=' + s.dir + '/controller.ctl'],
-            env=s.env)
-    _with_controller(lab, start)
+    _with_controller(lab, testcontroller)
 
 
 @options(timeout=90)
 def test_os_ken(lab):
-    """The learning switch application of os-ken, for OpenFlow 1.3."""
-    manager = '/usr/bin/osken-manager'
-    if not os.path.exists(manager):
-        raise Skip('python3-os-ken is not installed')
-    application = os.path.join(lab.dir, 'learning.py')
-    with open(application, 'w') as f:
-        f.write(APPLICATION)
-
-    def start(s):
-        s.vsctl('set', 'Bridge', 'br0',
-                'protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15')
-        return Process(lab, 'os-ken', [
-            *s.net.prefix(), '/usr/bin/python3', manager, '--ofp-listen-host',
-            '127.0.0.1', '--ofp-tcp-listen-port', '16653', application],
-            env={'PYTHONPATH': '', 'PYTHONDONTWRITEBYTECODE': '1'})
-    _with_controller(lab, start)
-
-
-APPLICATION = '''
-from os_ken.base import app_manager
-from os_ken.controller import ofp_event
-from os_ken.controller.handler import (CONFIG_DISPATCHER, MAIN_DISPATCHER,
-                                       set_ev_cls)
-from os_ken.lib.packet import ethernet, packet
-from os_ken.ofproto import ofproto_v1_3 as of
-
-
-class Learning(app_manager.OSKenApp):
-    OFP_VERSIONS = [of.OFP_VERSION]
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.port_of = {}
-
-    def add_flow(self, dp, priority, match, port):
-        p = dp.ofproto_parser
-        dp.send_msg(p.OFPFlowMod(
-            datapath=dp, priority=priority, match=match,
-            instructions=[p.OFPInstructionActions(
-                of.OFPIT_APPLY_ACTIONS,
-                [p.OFPActionOutput(port, of.OFPCML_NO_BUFFER)])]))
-
-    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)
-    def on_features(self, ev):
-        dp = ev.msg.datapath
-        self.add_flow(dp, 0, dp.ofproto_parser.OFPMatch(),
-                      of.OFPP_CONTROLLER)
-
-    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
-    def on_packet_in(self, ev):
-        msg = ev.msg
-        dp, p = msg.datapath, msg.datapath.ofproto_parser
-        eth = packet.Packet(msg.data).get_protocol(ethernet.ethernet)
-        in_port = msg.match['in_port']
-        self.port_of[eth.src] = in_port
-        out = self.port_of.get(eth.dst, of.OFPP_FLOOD)
-        if out != of.OFPP_FLOOD:
-            self.add_flow(dp, 1, p.OFPMatch(in_port=in_port,
-                                            eth_dst=eth.dst), out)
-        dp.send_msg(p.OFPPacketOut(
-            datapath=dp, buffer_id=of.OFP_NO_BUFFER, in_port=in_port,
-            actions=[p.OFPActionOutput(out)], data=msg.data))
-'''
+    """A learning switch in os-ken, for OpenFlow 1.3."""
+    _with_controller(lab, lambda scene: os_ken(scene, LEARNING))
 
 
 def test_openflow_versions(lab):
@@ -290,11 +210,13 @@ def test_groups_meters(lab):
                 'meter=1,pktps,burst,band=type=drop,rate=10,burst_size=10')
         s.ofctl('-O', 'OpenFlow13', 'add-flow', 'br0',
                 'in_port=p1,actions=meter:1,output:p2')
+        before = s.statistics('p1')['rx_pkts']
         p1.send_all([frame] * 1000)
-        p1.flush()
-        s.statistics('p2')
-        n = len(p2.receive())
-        check(5 <= n <= 200, '%d frames pass the meter', n)
+        got = p2.receive_all(5)
+        wait_until(lambda: s.statistics('p1')['rx_pkts'] == before + 1000,
+                   what='all frames to be metered')
+        n = len(got + p2.receive())
+        check(n <= 200, '%d frames pass the meter', n)
 
 
 def test_mirror(lab):

@@ -8,6 +8,7 @@ import re
 from nfv.lab import wait_until
 from nfv.testing import check, check_equal, options
 
+from control import LEARNING, os_ken, testcontroller
 from direct_scene import FRAMES, ChainScene, DirectScene, drained
 
 
@@ -181,13 +182,13 @@ def _check_learning(lab, connect):
 @options(driver=True, programs=['dpdk-testpmd'], timeout=90, asan=False)
 def test_testcontroller_learning(lab):
     """ovs-testcontroller, a learning switch."""
-    _check_learning(lab, lambda scene: scene.testcontroller())
+    _check_learning(lab, testcontroller)
 
 
 @options(driver=True, programs=['dpdk-testpmd'], timeout=90, asan=False)
 def test_os_ken_learning(lab):
     """A learning switch in os-ken."""
-    _check_learning(lab, lambda scene: scene.os_ken(LEARNING))
+    _check_learning(lab, lambda scene: os_ken(scene, LEARNING))
 
 
 def _check_controlled_chain(scene, controller):
@@ -211,7 +212,7 @@ def test_testcontroller_chain(lab):
         for a, b in scene.hops + scene.back:
             f.write('in_port=%d,actions=output:%d\n'
                     % (scene.number[a], scene.number[b]))
-    controller = scene.testcontroller('--with-flows=' + path)
+    controller = testcontroller(scene, '--with-flows=' + path)
     _check_controlled_chain(scene, controller)
 
 
@@ -222,48 +223,9 @@ def test_os_ken_chain(lab):
     scene = ChainScene(lab, 3)
     hops = [(scene.number[a], scene.number[b])
             for a, b in scene.hops + scene.back]
-    controller = scene.os_ken(CHAIN % {'hops': hops})
+    controller = os_ken(scene, CHAIN % {'hops': hops})
     _check_controlled_chain(scene, controller)
 
-
-LEARNING = '''
-from os_ken.base import app_manager
-from os_ken.controller import ofp_event
-from os_ken.controller.handler import (CONFIG_DISPATCHER, MAIN_DISPATCHER,
-                                       set_ev_cls)
-from os_ken.lib.packet import ethernet, packet
-from os_ken.ofproto import ofproto_v1_3 as of
-
-
-def flow(dp, priority, match, out):
-    p = dp.ofproto_parser
-    dp.send_msg(p.OFPFlowMod(
-        datapath=dp, priority=priority, match=p.OFPMatch(**match),
-        instructions=[p.OFPInstructionActions(
-            of.OFPIT_APPLY_ACTIONS, [p.OFPActionOutput(out, 65535)])]))
-
-
-class Learning(app_manager.OSKenApp):
-    OFP_VERSIONS = [of.OFP_VERSION]
-    where = {}
-
-    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)
-    def on_features(self, ev):
-        flow(ev.msg.datapath, 0, {}, of.OFPP_CONTROLLER)
-
-    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
-    def on_packet_in(self, ev):
-        dp, port = ev.msg.datapath, ev.msg.match['in_port']
-        eth = packet.Packet(ev.msg.data).get_protocol(ethernet.ethernet)
-        self.where[eth.src] = port
-        out = self.where.get(eth.dst, of.OFPP_FLOOD)
-        if out != of.OFPP_FLOOD:
-            flow(dp, 10, {'in_port': port, 'eth_dst': eth.dst}, out)
-        p = dp.ofproto_parser
-        dp.send_msg(p.OFPPacketOut(
-            datapath=dp, buffer_id=of.OFP_NO_BUFFER, in_port=port,
-            actions=[p.OFPActionOutput(out)], data=ev.msg.data))
-'''
 
 CHAIN = '''
 from os_ken.base import app_manager

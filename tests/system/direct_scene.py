@@ -7,8 +7,8 @@ import os
 import re
 import signal
 
-from nfv.lab import Process, wait_until
-from nfv.testing import Skip, check, check_equal
+from nfv.lab import wait_until
+from nfv.testing import check, check_equal
 
 from scene import Scene
 
@@ -117,50 +117,6 @@ class DirectScene(Scene):
             for port in pair:
                 self.switch.wait_link(port)
         return pmd
-
-    def controller(self, start):
-        """Connects a controller that 'start', a function, starts."""
-        s = self.switch
-        self.lab.expect_log(r'\|rconn\|WARN\|',
-                            r'\|(vconn|stream_\w+)\|WARN\|',
-                            r'ofp_.*\|WARN\|.*deprecat')
-        s.vsctl('set-fail-mode', 'br0', 'secure')
-        s.ofctl('del-flows', 'br0')
-        controller = start(s)
-        s.vsctl('set-controller', 'br0', 'tcp:127.0.0.1:16653', '--', 'set',
-                'Controller', 'br0', 'max_backoff=1000',
-                'connection-mode=out-of-band')
-
-        def connected():
-            check(controller.running(), 'the controller ended:\n%s',
-                  controller.log())
-            return s.vsctl('get', 'Controller', 'br0',
-                           'is_connected') == 'true'
-        wait_until(connected, 40, 'the controller to be connected')
-        return controller
-
-    def testcontroller(self, *args):
-        """Connects an ovs-testcontroller."""
-        return self.controller(lambda s: Process(self.lab, 'testcontroller', [
-            *s.net.prefix(),
-            self.lab.tree + '/utilities/ovs-testcontroller',
-            'ptcp:16653:127.0.0.1', '--unixctl=' + s.dir + '/controller.ctl',
-            *args], env=s.env))
-
-    def os_ken(self, text):
-        """Connects an application of os-ken, 'text' in Python."""
-        manager = '/usr/bin/osken-manager'
-        if not os.path.exists(manager):
-            raise Skip('python3-os-ken is not installed')
-        path = os.path.join(self.lab.dir, 'application.py')
-        with open(path, 'w') as f:
-            f.write(text)
-        self.switch.vsctl('set', 'Bridge', 'br0', 'protocols=OpenFlow10,'
-                          'OpenFlow13,OpenFlow14,OpenFlow15')
-        return self.controller(lambda s: Process(self.lab, 'os-ken', [
-            *s.net.prefix(), '/usr/bin/python3', manager, '--ofp-listen-host',
-            '127.0.0.1', '--ofp-tcp-listen-port', '16653', path],
-            env={'PYTHONPATH': '', 'PYTHONDONTWRITEBYTECODE': '1'}))
 
 
 class ChainScene(DirectScene):
