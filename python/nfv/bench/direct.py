@@ -20,7 +20,7 @@ one core each.  The sides differ in what is between them:
 
 import argparse
 
-from nfv.bench import report, testpmds, vswitch_path
+from nfv.bench import report, testpmds, turns, vswitch_path
 from nfv.lab import Lab, LabError, wait_until
 
 HELP = ('the rate between two functions over a direct link, beside memif, a '
@@ -31,7 +31,8 @@ BURSTS_IN_FLIGHT = 4
 SWITCH_MB = 512
 PORTS_MB = 128
 
-REFERENCES = {'memif': 1.5, 'memif-zero-copy': 1.5, 'ring': 0.7}
+REFERENCES = {'vhost-user': 10, 'memif': 1.5, 'memif-zero-copy': 1.5,
+              'ring': 0.7}
 TARGET_SIZES = (64,)
 
 
@@ -169,83 +170,49 @@ def wait_direct(switch, names, functions=()):
 
 
 def add_arguments(parser):
-    parser.add_argument('--sizes', default='64,1500',
-                        type=lambda text: [int(n) for n in text.split(',')],
+    parser.add_argument('--sizes', default='64,1500,9000', type=turns.numbers,
                         help='frame sizes in bytes, without the checksum '
                         '(default: %(default)s)')
-    parser.add_argument('--sides', default=','.join(SIDES),
-                        type=lambda text: text.split(','),
-                        help='what is measured in turns (default: '
-                        '%(default)s)')
-    parser.add_argument('--rounds', type=int, default=5, metavar='N',
-                        help='times that each side is measured with each size '
-                        '(default: %(default)s)')
-    parser.add_argument('--seconds', type=float, default=2, metavar='S',
-                        help='length of one measurement '
-                        '(default: %(default)s)')
+    turns.add_arguments(parser, SIDES, rounds=5, seconds=2)
     parser.add_argument('--bursts', type=int, default=BURSTS_IN_FLIGHT,
                         metavar='N', help='bursts of 32 packets on the way in '
                         'each direction (default: %(default)s)')
 
 
 def measure(bench, args):
-    unknown = [name for name in args.sides if name not in SIDES]
-    if unknown:
-        raise LabError('no such side: ' + ', '.join(unknown))
-    sides = [SIDES[name](bench) for name in args.sides]
+    def once(side, size):
+        return side.measure(bench, size, args)
 
-    runs = []
-    total = len(args.sizes) * args.rounds * len(sides)
-    for size in args.sizes:
-        for n in range(args.rounds):
-            for side in sides:
-                bench.progress('%d/%d: %d bytes, round %d, %s'
-                               % (len(runs) + 1, total, size, n + 1,
-                                  side.name))
-                run = {'size': size, 'round': n, 'side': side.name}
-                run.update(side.measure(bench, size, args))
-                runs.append(run)
-                bench.progress('%d/%d: %d bytes, %s: %.2f Mpps, %d lost'
-                               % (len(runs), total, size, side.name,
-                                  run['mpps'], run['lost']), done=True)
+    def tell(run):
+        return '%.2f Mpps, %d lost' % (run['mpps'], run['lost'])
+    sides = turns.choose(SIDES, args.sides, bench)
+    runs = turns.take(bench, sides, args.rounds, 'size', args.sizes, once,
+                      tell)
     return {
         'parameters': {'burst': testpmds.BURST,
                        'bursts_in_flight': args.bursts,
                        'rounds': args.rounds, 'seconds': args.seconds},
-        'versions': dict(item for side in sides
-                         for item in side.versions.items()),
+        'versions': turns.versions(sides),
         'runs': runs,
-        'summary': summarize(runs, args.sizes, args.sides),
+        'summary': report.by_value(
+            runs, 'size', args.sizes, args.sides, ('mpps',),
+            [(side, args.sides[0], side) for side in args.sides[1:]]),
     }
-
-
-def summarize(runs, sizes, sides):
-    summary = []
-    for size in sizes:
-        chosen = [run for run in runs if run['size'] == size]
-        entry = {'size': size, 'sides': {}, 'ratios': {}}
-        for side in sides:
-            own = [run for run in chosen if run['side'] == side]
-            entry['sides'][side] = {
-                'lost': sum(run['lost'] for run in own),
-                'core_share': min(run['core_share'] for run in own),
-                'mpps': report.spread([run['mpps'] for run in own])}
-            if side != sides[0]:
-                entry['ratios'][side] = report.spread(
-                    report.pair_ratios(chosen, sides[0], side, 'mpps'))
-        summary.append(entry)
-    return summary
 
 
 def targets(result):
     """What was to reach, and whether it was."""
-    return [{
-        'what': '%d bytes: packets a second, of %s' % (entry['size'], side),
-        'wanted': wanted,
-        'got': entry['ratios'][side]['median'],
-        'reached': entry['ratios'][side]['median'] >= wanted,
-    } for entry in result['summary'] if entry['size'] in TARGET_SIZES
-        for side, wanted in REFERENCES.items() if side in entry['ratios']]
+    found = []
+    for entry in result['summary']:
+        first = next(iter(entry['sides'].values()))
+        for side, wanted in REFERENCES.items():
+            if entry['size'] in TARGET_SIZES and side in entry['ratios']:
+                found.append(report.target(
+                    '%d bytes: packets a second, of %s'
+                    % (entry['size'], side),
+                    entry['ratios'][side]['mpps']['median'], wanted,
+                    not first['lost']))
+    return found
 
 
 def table(result):
@@ -255,25 +222,16 @@ def table(result):
         for side, own in entry['sides'].items():
             ratio = entry['ratios'].get(side)
             rows.append([
-                '%d' % entry['size'], side,
-                '%.2f' % own['mpps']['median'],
-                '%.2f-%.2f' % (own['mpps']['min'], own['mpps']['max']),
-                '%d%s' % (own['lost'], ' (!)' if own['lost'] else ''),
-                '%.0f %%' % (100 * own['core_share']),
-                *(['%.2f' % ratio['median'],
-                   '%.2f-%.2f' % (ratio['min'], ratio['max'])]
-                  if ratio else ['1', ''])])
+                '%d' % entry['size'], side, *report.cells(own['mpps']),
+                report.lost(own['lost']), report.share(own['core_share']),
+                *(report.cells(ratio['mpps']) if ratio else ['1', ''])])
     return report.table(['bytes', 'between', 'Mpps', 'min-max', 'lost', 'core',
                          first + ' is', 'min-max'], rows)
 
 
 def panels(result):
     """What bench.plot draws."""
-    sides = list(result['summary'][0]['sides'])
-    sizes = [entry['size'] for entry in result['summary']]
-    values = {side: {entry['size']: tuple(
-        entry['sides'][side]['mpps'][which]
-        for which in ('min', 'median', 'max'))
-        for entry in result['summary']} for side in sides}
+    summary = result['summary']
     return [('Packets between two functions', 'million packets a second',
-             values)], sizes, sides
+             report.panel(summary, 'size', 'mpps'))], \
+        [entry['size'] for entry in summary], list(summary[0]['sides'])

@@ -29,13 +29,35 @@ def mtu_of(size):
 def start(lab, name, devices, huge_dir, lcores, size, n_cores=1, driver=True,
           topology='loop', extra=()):
     """Starts a testpmd that is going to send frames of 'size' bytes."""
-    return lab.testpmd(
+    testpmd = lab.testpmd(
         name, devices, driver=driver, huge_dir=huge_dir, mem=MEMORY_MB,
         lcores=lcores, eal=['--single-file-segments'],
         args=['--nb-cores=%d' % n_cores, '--burst=%d' % BURST,
               '--forward-mode=io', '--port-topology=' + topology,
-              '--txpkts=%d' % size, '--mbuf-size=%d'
-              % (10240 if size > 1500 else 2176), *extra])
+              *frame_options(size), *extra])
+    testpmd.frame_size = size
+    return testpmd
+
+
+def frame_options(size):
+    """Returns options of testpmd for frames of 'size' bytes.  (It compares
+    sizes as it reads them, and without a word ignores one that is too large
+    for its buffers.)"""
+    return ['--mbuf-size=%d' % (10240 if size > 1500 else 2176),
+            '--txpkts=%d' % size]
+
+
+def check_sizes(testpmd, n_ports):
+    """Raises LabError if frames that came in are not of the size that they
+    should have.  Ports that do not count bytes are left out."""
+    for port in range(n_ports):
+        text = testpmd.command('show port stats %d' % port)
+        packets, octets = (int(re.search(r'RX-%s: *(\d+)' % what,
+                                         text).group(1))
+                           for what in ('packets', 'bytes'))
+        if octets and octets != packets * testpmd.frame_size:
+            raise LabError('frames are not of %d bytes:\n%s'
+                           % (testpmd.frame_size, text))
 
 
 def wait_links(testpmd, n=1):
@@ -85,6 +107,8 @@ def bounce(testpmds, bursts, seconds, switch=None):
     ports = []
     for testpmd, n_ports in testpmds:
         ports += port_statistics(testpmd.command('stop', timeout=60), n_ports)
+    for testpmd, n_ports in testpmds:
+        check_sizes(testpmd, n_ports)
     result.update(_check(ports, bursts))
     if not rate:
         raise LabError('no packets went round')

@@ -27,7 +27,7 @@ The sides differ in the ports and nothing else:
 import re
 import time
 
-from nfv.bench import machine, report, stock
+from nfv.bench import machine, report, stock, testpmds, turns
 from nfv.lab import Lab, LabError, wait_until
 
 SWITCH_CORE = 1
@@ -43,7 +43,6 @@ BURSTS_IN_FLIGHT = 4
 SWITCH_MB = 1024
 FUNCTION_MB = 256
 PORTS_MB = 128
-JUMBO_FRAME = 9000
 
 # What may be on our side, and must be on the other.
 REFERENCE = 'vhost-user'
@@ -106,47 +105,25 @@ SIDES = {side.name: side for side in (Dpdkr, DpdkrShm, VhostUser)}
 
 def add_arguments(parser):
     parser.add_argument('--sizes', default='64,256,1024,1500,9000',
-                        type=lambda text: [int(n) for n in text.split(',')],
+                        type=turns.numbers,
                         help='frame sizes in bytes, without the checksum '
                         '(default: %(default)s)')
-    parser.add_argument('--sides', default='dpdkr,dpdkr-shm,vhost-user',
-                        type=lambda text: text.split(','),
-                        help='what is measured in turns: of %s '
-                        '(default: %%(default)s)' % ', '.join(SIDES))
-    parser.add_argument('--rounds', type=int, default=5, metavar='N',
-                        help='times that each side is measured with each size '
-                        '(default: %(default)s)')
-    parser.add_argument('--seconds', type=float, default=3, metavar='S',
-                        help='length of one measurement '
-                        '(default: %(default)s)')
+    turns.add_arguments(parser, SIDES, rounds=5, seconds=3)
     parser.add_argument('--profile', metavar='DIR',
                         help='also leave a profile of the switch\'s thread by '
                         '"perf record" in DIR for each run')
 
 
 def measure(bench, args):
-    unknown = [name for name in args.sides if name not in SIDES]
-    if unknown:
-        raise LabError('no such side: ' + ', '.join(unknown))
-    sides = [SIDES[name](bench) for name in args.sides]
+    def once(side, size):
+        return measure_once(bench, side, size, args)
 
-    runs = []
-    total = len(args.sizes) * args.rounds * len(sides)
-    for size in args.sizes:
-        for n in range(args.rounds):
-            for side in sides:
-                bench.progress('%d/%d: %d bytes, round %d, %s'
-                               % (len(runs) + 1, total, size, n + 1,
-                                  side.name))
-                run = {'size': size, 'round': n, 'side': side.name}
-                run.update(measure_once(bench, side, size, args))
-                runs.append(run)
-                bench.progress('%d/%d: %d bytes, round %d, %s: %.2f Mpps, '
-                               '%.0f cycles, %d lost'
-                               % (len(runs), total, size, n + 1, side.name,
-                                  run['mpps'], run['cycles_per_packet'],
-                                  run['lost']), done=True)
-
+    def tell(run):
+        return ('%.2f Mpps, %.0f cycles, %d lost'
+                % (run['mpps'], run['cycles_per_packet'], run['lost']))
+    sides = turns.choose(SIDES, args.sides, bench)
+    runs = turns.take(bench, sides, args.rounds, 'size', args.sizes, once,
+                      tell)
     return {
         'setup': {
             'switch_core': SWITCH_CORE, 'function_core': FUNCTION_CORE,
@@ -154,10 +131,14 @@ def measure(bench, args):
             'packets_in_flight': 2 * BURST * BURSTS_IN_FLIGHT,
             'seconds': args.seconds,
         },
-        'versions': dict(item for side in sides
-                         for item in side.versions.items()),
+        'versions': turns.versions(sides),
         'runs': runs,
-        'summary': summarize(runs, args.sizes, args.sides),
+        'summary': report.by_value(
+            runs, 'size', args.sizes, args.sides,
+            ('mpps', 'cycles_per_packet', 'packets_per_batch'),
+            [(side, side, REFERENCE) for side in args.sides
+             if REFERENCE in args.sides and side != REFERENCE],
+            ('mpps', 'cycles_per_packet')),
     }
 
 
@@ -165,7 +146,7 @@ def measure_once(bench, side, size, args):
     with Lab(bench.build) as lab:
         huge_dir = lab.huge_pages((SWITCH_MB + FUNCTION_MB + PORTS_MB) // 2)
         switch = start_switch(lab, side, huge_dir)
-        mtu = JUMBO_FRAME if size > 1500 else 1500
+        mtu = testpmds.mtu_of(size)
         names = ('A', 'B')
         devices = side.add_ports(switch, names, mtu, huge_dir)
         switch.ofctl('del-flows', 'br0')
@@ -178,8 +159,7 @@ def measure_once(bench, side, size, args):
             # Vhost-user can pass on only a few files.
             eal=['--single-file-segments'],
             args=['--nb-cores=1', '--burst=%d' % BURST, '--forward-mode=io',
-                  '--txpkts=%d' % size, '--mbuf-size=%d'
-                  % (10240 if size > 1500 else 2176)])
+                  *testpmds.frame_options(size)])
         for name in names:
             switch.wait_link(name)
         result = run_traffic(lab, switch, function, names, size, args)
@@ -314,39 +294,14 @@ def check_traffic(switch, names, forwarded, size):
     return {'lost': sum(abs(n) for n in lost.values()), 'lost_where': lost}
 
 
-def summarize(runs, sizes, sides):
-    summary = []
-    for size in sizes:
-        chosen = [run for run in runs if run['size'] == size]
-        entry = {'size': size, 'sides': {}, 'ratios': {}}
-        for side in sides:
-            own = [run for run in chosen if run['side'] == side]
-            entry['sides'][side] = {
-                'lost': sum(run['lost'] for run in own),
-                'core_share': min(run['core_share'] for run in own),
-                **{key: report.spread([run[key] for run in own])
-                   for key in ('mpps', 'cycles_per_packet',
-                               'packets_per_batch')}}
-            if side != REFERENCE and REFERENCE in sides:
-                entry['ratios'][side] = {
-                    key: report.spread(report.pair_ratios(
-                        chosen, side, REFERENCE, key))
-                    for key in ('mpps', 'cycles_per_packet')}
-        summary.append(entry)
-    return summary
-
-
 def targets(result):
     """What was to reach, and whether it was."""
-    return [{
-        'what': '%s, %d bytes: packets a second, of %s'
-                % (side, entry['size'], REFERENCE),
-        'wanted': TARGET,
-        'got': ratio['mpps']['median'],
-        'reached': ratio['mpps']['median'] >= TARGET
-                   and not entry['sides'][side]['lost'],
-    } for entry in result['summary'] if entry['size'] in TARGET_SIZES
-        for side, ratio in entry['ratios'].items()]
+    return [report.target('%s, %d bytes: packets a second, of %s'
+                          % (side, entry['size'], REFERENCE),
+                          ratio['mpps']['median'], TARGET,
+                          not entry['sides'][side]['lost'])
+            for entry in result['summary'] if entry['size'] in TARGET_SIZES
+            for side, ratio in entry['ratios'].items()]
 
 
 def table(result):
@@ -355,15 +310,11 @@ def table(result):
         for side, own in entry['sides'].items():
             ratio = entry['ratios'].get(side)
             rows.append([
-                '%d' % entry['size'], side,
-                '%.2f' % own['mpps']['median'],
-                '%.2f-%.2f' % (own['mpps']['min'], own['mpps']['max']),
+                '%d' % entry['size'], side, *report.cells(own['mpps']),
                 '%.0f' % own['cycles_per_packet']['median'],
                 '%.1f' % own['packets_per_batch']['median'],
-                '%d%s' % (own['lost'], ' (!)' if own['lost'] else ''),
-                '%.0f %%' % (100 * own['core_share']),
-                *(['%.2f' % ratio['mpps']['median'],
-                   '%.2f-%.2f' % (ratio['mpps']['min'], ratio['mpps']['max']),
+                report.lost(own['lost']), report.share(own['core_share']),
+                *([*report.cells(ratio['mpps']),
                    '%.2f' % ratio['cycles_per_packet']['median']]
                   if ratio else ['1', '', '1'])])
     return report.table(['bytes', 'ports', 'Mpps', 'min-max', 'cycles/pkt',
@@ -373,16 +324,9 @@ def table(result):
 
 def panels(result):
     """What bench.plot draws."""
-    sides = list(result['summary'][0]['sides'])
-    sizes = [entry['size'] for entry in result['summary']]
-
-    def values(key):
-        return {side: {entry['size']: tuple(
-            entry['sides'][side][key][which]
-            for which in ('min', 'median', 'max'))
-            for entry in result['summary']} for side in sides}
-
+    summary = result['summary']
     return [('Packets through the switch', 'million packets a second',
-             values('mpps')),
+             report.panel(summary, 'size', 'mpps')),
             ("Work of the switch's thread", 'TSC cycles a packet',
-             values('cycles_per_packet'))], sizes, sides
+             report.panel(summary, 'size', 'cycles_per_packet'))], \
+        [entry['size'] for entry in summary], list(summary[0]['sides'])
