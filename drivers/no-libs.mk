@@ -15,3 +15,4 @@ tests/test-libdpdkr-links: LIBS =
 tests/test-libdpdkr-links-stress: LIBS =
 tests/dpdkr-fake-switch: LIBS =
 tests/dpdkr-traffic: LIBS =
+tests/ethdev-latency: LIBS =

@@ -152,3 +152,12 @@ tests_dpdkr_traffic_CPPFLAGS = $(NFV_PEER_CPPFLAGS)
 tests_dpdkr_traffic_CFLAGS = $(NFV_CFLAGS)
 tests_dpdkr_traffic_LDFLAGS = -static
 tests_dpdkr_traffic_LDADD = drivers/libdpdkr/libdpdkr.la
+
+# Both ends of a chain, on any DPDK devices.
+if HAVE_DPDK_DRIVER
+noinst_PROGRAMS += tests/ethdev-latency
+tests_ethdev_latency_SOURCES = tests/ethdev-latency.c
+tests_ethdev_latency_CPPFLAGS = $(DPDK_DRIVER_CFLAGS)
+tests_ethdev_latency_CFLAGS = $(NFV_CFLAGS)
+tests_ethdev_latency_LDADD = $(DPDK_DRIVER_LIBS)
+endif

@@ -11,6 +11,7 @@ for every scenario: machine and versions, JSON, table, plot.
 SCENARIOS = {
     'direct': 'direct',
     'chain': 'chain',
+    'latency': 'latency',
     'establish': 'establish',
     'flow-mods': 'flow_mods',
     'vswitch-path': 'vswitch_path',
