@@ -2,6 +2,7 @@
 
 # Documentation/contents.rst leads to these (hooks/docs-contents.edit).
 DOC_SOURCE += \
+	Documentation/nfv/benchmarks.rst \
 	Documentation/nfv/count.c \
 	Documentation/nfv/direct-links.rst \
 	Documentation/nfv/dpdkr-abi.rst \
