@@ -122,7 +122,7 @@ lp_map(struct link_peer *lp, struct lp_link *l,
     char path[512];
     struct stat s;
 
-    snprintf(path, sizeof path, "%s/%s", lp->directory, offer->file);
+    snprintf(path, sizeof path, "%s/%.63s", lp->directory, offer->file);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &s)) {
         return errno;
@@ -143,12 +143,12 @@ lp_map(struct link_peer *lp, struct lp_link *l,
     l->n_queues = g.n_queues;
     for (uint32_t q = 0; q < g.n_queues; q++) {
         dpdkr_producer_init(&l->tx[q], l->base, &g,
-                            dpdkr_ring_of(q, offer->side));
+                            dpdkr_ring_of(q, offer->side & 1));
         dpdkr_producer_adopt(&l->tx[q]);
         dpdkr_producer_start(&l->tx[q]);
         l->tx[q].limit -= DPDKR_RESERVED;
         dpdkr_consumer_init(&l->rx[q], l->base, &g,
-                            dpdkr_ring_of(q, !offer->side));
+                            dpdkr_ring_of(q, !(offer->side & 1)));
         dpdkr_consumer_adopt(&l->rx[q]);
         dpdkr_consumer_start(&l->rx[q], false);
         l->rx[q].takes_notes = true;
@@ -213,9 +213,12 @@ lp_follow(struct link_peer *lp, uint32_t q)
     }
     lp->c->applied[q] = order.number;
     if (order.number & 1) {
-        struct lp_link *l = &lp->links[order.link];
+        struct lp_link *l = &lp->links[order.link % DPDKR_MAX_LINKS];
 
-        LP_CHECK(lp, l->mapped);
+        LP_CHECK(lp, l->mapped && q < l->n_queues);
+        if (!l->mapped || q >= l->n_queues) {
+            return false;
+        }
         if (!dpdkr_producer_note(&lp->p.tx[q], order.number, 0)) {
             return false;
         }

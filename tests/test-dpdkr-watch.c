@@ -215,47 +215,70 @@ test_reminder(void)
 /* ## The file ## */
 /* ## -------- ## */
 
-/* Puts the port of 'b' on a new memory, as the switch does after
+/* A port with a file, and what watches it. */
+struct scene {
+    char *path;
+    struct dpdkr_mem_config config;
+    struct dpdkr_watch w;
+    struct bench b;
+};
+
+static bool
+open_scene(struct scene *s)
+{
+    s->path = in_dir("port");
+    s->config = small_config(s->path);
+    dpdkr_watch_init(&s->w);
+    return bench_open_file(&s->b, &s->config);
+}
+
+static void
+close_scene(struct scene *s)
+{
+    bench_close(&s->b);
+    free(s->path);
+}
+
+/* Puts the port of 's' on a new memory, as the switch does after
  * DPDKR_WATCH_REMAKE. */
 static bool
-renew(struct dpdkr_watch *w, struct bench *b,
-      const struct dpdkr_mem_config *config)
+renew(struct scene *s)
 {
-    struct dpdkr_port *old = b->port;
+    struct dpdkr_port *old = s->b.port;
 
-    if (!bench_start_switch(b, config, old->mem)) {
+    if (!bench_start_switch(&s->b, &s->config, old->mem)) {
         return false;
     }
-    dpdkr_watch_remade(w, true, b->now);
+    dpdkr_watch_remade(&s->w, true, s->b.now);
     dpdkr_port_destroy(old, true);
-    dpdkr_watch_renew(w);
+    dpdkr_watch_renew(&s->w);
     return true;
 }
 
 /* Lets time pass until the watch wants the memory made anew, 'limit' ms at
  * most.  Returns after how long, -1 for not at all. */
 static long long int
-wait_remake(struct dpdkr_watch *w, struct bench *b, long long int limit)
+wait_remake(struct scene *s, long long int limit)
 {
-    long long int start = b->now;
+    long long int start = s->b.now;
 
-    while (!(run(w, b) & DPDKR_WATCH_REMAKE)) {
-        if (b->now - start >= limit) {
+    while (!(run(&s->w, &s->b) & DPDKR_WATCH_REMAKE)) {
+        if (s->b.now - start >= limit) {
             return -1;
         }
-        b->now += STEP;
+        s->b.now += STEP;
     }
-    return b->now - start;
+    return s->b.now - start;
 }
 
 /* Lets 'ms' pass in which nothing happens to the file. */
 static void
-hold(struct dpdkr_watch *w, struct bench *b, long long int ms)
+hold(struct scene *s, long long int ms)
 {
-    uint64_t before = w->n_memory_lost;
+    uint64_t before = s->w.n_memory_lost;
 
-    CHECK_EQ(wait_remake(w, b, ms), -1);
-    CHECK_EQ(w->n_memory_lost, before);
+    CHECK_EQ(wait_remake(s, ms), -1);
+    CHECK_EQ(s->w.n_memory_lost, before);
 }
 
 static void
@@ -274,32 +297,31 @@ remove_file(const char *path)
  * makes it anew when the watch says so.  Returns how many ms after it was
  * noticed, which takes a second at most. */
 static long long int
-lose_and_remake(struct dpdkr_watch *w, struct bench *b,
-                const struct dpdkr_mem_config *config,
-                void (*lose)(const char *path), long long int held)
+lose_and_remake(struct scene *s, void (*lose)(const char *path),
+                long long int held)
 {
     long long int lost, noticed = -1;
     unsigned int todo;
 
-    hold(w, b, held);
-    CHECK_EQ(w->file_status, DPDKR_MEM_OK);
-    lose(config->path);
-    lost = b->now;
+    hold(s, held);
+    CHECK_EQ(s->w.file_status, DPDKR_MEM_OK);
+    lose(s->path);
+    lost = s->b.now;
     do {
-        b->now += STEP;
-        todo = run(w, b);
-        if (noticed < 0 && w->file_status != DPDKR_MEM_OK) {
-            noticed = b->now;
+        s->b.now += STEP;
+        todo = run(&s->w, &s->b);
+        if (noticed < 0 && s->w.file_status != DPDKR_MEM_OK) {
+            noticed = s->b.now;
             CHECK(noticed - lost <= 1000);
         }
-        if (!CHECK(b->now - lost < 100 * 1000)) {
+        if (!CHECK(s->b.now - lost < 100 * 1000)) {
             return -1;
         }
     } while (!(todo & DPDKR_WATCH_REMAKE));
     CHECK(noticed >= 0);
-    CHECK(renew(w, b, config));
-    CHECK_EQ(w->file_status, DPDKR_MEM_OK);
-    return b->now - noticed;
+    CHECK(renew(s));
+    CHECK_EQ(s->w.file_status, DPDKR_MEM_OK);
+    return s->b.now - noticed;
 }
 
 /* Files that are truncated again and again. */
@@ -307,28 +329,23 @@ static void
 test_truncate(void)
 {
     static const int seconds[] = { 0, 1, 2, 4, 8, 16, 30, 30, 30 };
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-    struct dpdkr_watch w;
-    struct bench b;
+    struct scene s;
 
-    REQUIRE(bench_open_file(&b, &config));
-    dpdkr_watch_init(&w);
-    CHECK_EQ(run(&w, &b), 0);
+    REQUIRE(open_scene(&s));
+    CHECK_EQ(run(&s.w, &s.b), 0);
 
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < ARRAY_SIZE(seconds); i++) {
-            CHECK_EQ(lose_and_remake(&w, &b, &config, truncate_file, 500),
+            CHECK_EQ(lose_and_remake(&s, truncate_file, 500),
                      seconds[i] * 1000);
         }
         /* It has not held for long enough, and then it has. */
-        CHECK_EQ(lose_and_remake(&w, &b, &config, truncate_file, 58 * 1000),
+        CHECK_EQ(lose_and_remake(&s, truncate_file, 58 * 1000),
                  30 * 1000);
-        hold(&w, &b, 60 * 1000);
+        hold(&s, 60 * 1000);
     }
-    CHECK_EQ(w.n_memory_lost, 3 * (ARRAY_SIZE(seconds) + 1));
-    bench_close(&b);
-    free(path);
+    CHECK_EQ(s.w.n_memory_lost, 3 * (ARRAY_SIZE(seconds) + 1));
+    close_scene(&s);
 }
 
 /* The link of a peer that truncates its file goes down when the switch looks
@@ -336,57 +353,47 @@ test_truncate(void)
 static void
 test_truncate_link(void)
 {
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-    struct dpdkr_watch w;
-    struct bench b;
+    struct scene s;
 
-    REQUIRE(bench_open_file(&b, &config));
-    dpdkr_watch_init(&w);
+    REQUIRE(open_scene(&s));
     for (int i = 0; i < 5; i++) {
-        dpdkr_peer_init(&b.peer, b.mem->base, &b.g);
-        REQUIRE(dpdkr_peer_lock(&b.peer, path));
-        REQUIRE(bench_attach(&b));
-        CHECK(announces(&w, &b));
-        CHECK(w.linked);
-        CHECK(!truncate(path, 0));
-        b.now += STEP;
-        CHECK(announces(&w, &b));
-        CHECK(!w.linked);
-        dpdkr_peer_die(&b.peer);
-        CHECK(wait_remake(&w, &b, 60 * 1000) >= 0);
-        REQUIRE(renew(&w, &b, &config));
+        dpdkr_peer_init(&s.b.peer, s.b.mem->base, &s.b.g);
+        REQUIRE(dpdkr_peer_lock(&s.b.peer, s.path));
+        REQUIRE(bench_attach(&s.b));
+        CHECK(announces(&s.w, &s.b));
+        CHECK(s.w.linked);
+        CHECK(!truncate(s.path, 0));
+        s.b.now += STEP;
+        CHECK(announces(&s.w, &s.b));
+        CHECK(!s.w.linked);
+        dpdkr_peer_die(&s.b.peer);
+        CHECK(wait_remake(&s, 60 * 1000) >= 0);
+        REQUIRE(renew(&s));
     }
-    bench_close(&b);
-    free(path);
+    close_scene(&s);
 }
 
 /* There is no memory to be had. */
 static void
 test_retry(void)
 {
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-    struct dpdkr_watch w;
-    struct bench b;
+    struct scene s;
 
-    REQUIRE(bench_open_file(&b, &config));
-    dpdkr_watch_init(&w);
-    CHECK_EQ(run(&w, &b), 0);
-    CHECK(!truncate(path, 0));
-    CHECK(wait_remake(&w, &b, 1000) >= 0);
+    REQUIRE(open_scene(&s));
+    CHECK_EQ(run(&s.w, &s.b), 0);
+    CHECK(!truncate(s.path, 0));
+    CHECK(wait_remake(&s, 1000) >= 0);
     for (int i = 0; i < 10; i++) {
-        dpdkr_watch_remade(&w, false, b.now);
-        CHECK_EQ(wait_remake(&w, &b, 60 * 1000), 5000);
+        dpdkr_watch_remade(&s.w, false, s.b.now);
+        CHECK_EQ(wait_remake(&s, 60 * 1000), 5000);
     }
 
     /* One that was tried in vain does not count. */
-    REQUIRE(renew(&w, &b, &config));
-    CHECK_EQ(lose_and_remake(&w, &b, &config, truncate_file, 500), 1000);
-    CHECK_EQ(lose_and_remake(&w, &b, &config, truncate_file, 500), 2000);
-    CHECK_EQ(w.n_memory_lost, 3);
-    bench_close(&b);
-    free(path);
+    REQUIRE(renew(&s));
+    CHECK_EQ(lose_and_remake(&s, truncate_file, 500), 1000);
+    CHECK_EQ(lose_and_remake(&s, truncate_file, 500), 2000);
+    CHECK_EQ(s.w.n_memory_lost, 3);
+    close_scene(&s);
 }
 
 /* A file that is no longer under its path is made anew when the peer, who can
@@ -394,51 +401,46 @@ test_retry(void)
 static void
 test_remove(void)
 {
-    char *path = in_dir("port");
-    struct dpdkr_mem_config config = small_config(path);
-    struct dpdkr_watch w;
-    struct bench b;
+    struct scene s;
 
-    REQUIRE(bench_open_file(&b, &config));
-    dpdkr_watch_init(&w);
-    REQUIRE(dpdkr_peer_lock(&b.peer, path));
-    REQUIRE(bench_attach(&b));
-    CHECK(!unlink(path));
-    hold(&w, &b, 100 * 1000);
-    CHECK_EQ(w.file_status, DPDKR_MEM_GONE);
-    CHECK(dpdkr_port_is_up(b.port));
-    CHECK(w.linked);
+    REQUIRE(open_scene(&s));
+    REQUIRE(dpdkr_peer_lock(&s.b.peer, s.path));
+    REQUIRE(bench_attach(&s.b));
+    CHECK(!unlink(s.path));
+    hold(&s, 100 * 1000);
+    CHECK_EQ(s.w.file_status, DPDKR_MEM_GONE);
+    CHECK(dpdkr_port_is_up(s.b.port));
+    CHECK(s.w.linked);
 
     /* Also one that it makes itself is not in its way. */
-    write_file(path, "x", 1);
-    hold(&w, &b, 2000);
-    CHECK_EQ(w.file_status, DPDKR_MEM_HIDDEN);
-    CHECK(!unlink(path));
+    write_file(s.path, "x", 1);
+    hold(&s, 2000);
+    CHECK_EQ(s.w.file_status, DPDKR_MEM_HIDDEN);
+    CHECK(!unlink(s.path));
 
-    dpdkr_peer_die(&b.peer);
-    CHECK(wait_remake(&w, &b, 1000) >= 0);
-    CHECK(!w.linked);
-    CHECK(renew(&w, &b, &config));
-    CHECK_EQ(w.n_memory_lost, 0);
+    dpdkr_peer_die(&s.b.peer);
+    CHECK(wait_remake(&s, 1000) >= 0);
+    CHECK(!s.w.linked);
+    CHECK(renew(&s));
+    CHECK_EQ(s.w.n_memory_lost, 0);
 
     /* Nobody is attached: soon, then later and later, as with truncation. */
     for (int i = 1; i <= 4; i *= 2) {
-        CHECK_EQ(lose_and_remake(&w, &b, &config, remove_file, 500),
+        CHECK_EQ(lose_and_remake(&s, remove_file, 500),
                  i * 1000);
     }
 
     /* It comes back by itself. */
     char *aside = in_dir("aside");
-    hold(&w, &b, 2000);
-    CHECK(!rename(path, aside));
-    hold(&w, &b, 1000);
-    CHECK_EQ(w.file_status, DPDKR_MEM_GONE);
-    CHECK(!rename(aside, path));
-    hold(&w, &b, 100 * 1000);
-    CHECK_EQ(w.file_status, DPDKR_MEM_OK);
-    bench_close(&b);
+    hold(&s, 2000);
+    CHECK(!rename(s.path, aside));
+    hold(&s, 1000);
+    CHECK_EQ(s.w.file_status, DPDKR_MEM_GONE);
+    CHECK(!rename(aside, s.path));
+    hold(&s, 100 * 1000);
+    CHECK_EQ(s.w.file_status, DPDKR_MEM_OK);
     free(aside);
-    free(path);
+    close_scene(&s);
 }
 
 int
