@@ -126,6 +126,8 @@ pass_note(struct dpdkr_port *port, struct dpdkr_port_queue *q, uint32_t queue)
         if (dpdkr_port_is_up(dst)
             && dpdkr_producer_note(&out->tx, gate->route.number, pad)) {
             gate->passed |= UINT64_C(1) << i;
+        } else if (out->tx.broken && dpdkr_port_is_up(dst)) {
+            dpdkr_port_report_broken(dst, out->tx.broken);
         }
         ovs_spin_unlock(&out->tx_lock);
         all = all && gate->passed & UINT64_C(1) << i;
@@ -568,6 +570,22 @@ dpdkr_orders_gate(struct dpdkr_port *port, uint32_t queue,
     ovs_spin_lock(&q->rx_lock);
     *gate = q->gate;
     ovs_spin_unlock(&q->rx_lock);
+}
+
+/* Returns true if the peer has put something into queue 'queue' that has not
+ * been taken. */
+bool
+dpdkr_orders_queue_waits(struct dpdkr_port *port, uint32_t queue)
+{
+    struct dpdkr_port_queue *q = &port->queues[queue];
+    bool waits;
+
+    ovs_spin_lock(&q->rx_lock);
+    waits = (__atomic_load_n(&q->rx.r.ctl->prod, __ATOMIC_ACQUIRE)
+             != q->rx.cons);
+    ovs_spin_unlock(&q->rx_lock);
+
+    return waits;
 }
 
 /* Opens the gates that are closed until 'dst' has emptied a link that is to be

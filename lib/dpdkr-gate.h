@@ -104,6 +104,7 @@ uint32_t dpdkr_orders_rx_done(const struct dpdkr_port *, uint32_t entry,
 /* Control thread: gates. */
 void dpdkr_orders_gate(struct dpdkr_port *, uint32_t queue,
                        struct dpdkr_gate *);
+bool dpdkr_orders_queue_waits(struct dpdkr_port *, uint32_t queue);
 void dpdkr_orders_open_late_gates(struct dpdkr_port *,
                                   const struct dpdkr_port *dst);
 void dpdkr_orders_open_gates(struct dpdkr_port *,

@@ -67,9 +67,9 @@ adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
     link->state = LINK_READY;
     link->since = now;
     link->unused_since = LLONG_MAX;
-    link->end[offer->side] = a;
+    link->was[offer->side] = link->end[offer->side] = a;
     link->entry[offer->side] = entry;
-    link->end[!offer->side] = b;
+    link->was[!offer->side] = link->end[!offer->side] = b;
     link->entry[!offer->side] = partner;
 
     for (int side = 0; side < 2; side++) {
@@ -79,7 +79,7 @@ adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
 
         src->links[link->entry[side]] = link;
         dpdkr_dir_skip(link, side);
-        dir->back_since = now;
+        dir->since = now;
         dir->stuck_since = LLONG_MAX;
         dir->next_look = now + DPDKR_LINK_PATIENCE_MS;
         dir->number = dpdkr_orders_resume(src->port, link->entry[side],
@@ -90,6 +90,21 @@ adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
     }
     VLOG_INFO("%s: found the direct link to %s again", a->name, b->name);
     return link;
+}
+
+/* Gives up what entry 'entry' of 'end' says about a link of an earlier
+ * switch. */
+static void
+give_up(struct dpdkr_end *end, uint32_t entry)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    const struct dpdkr_link_offer *offer = &end->port->orders.offer[entry];
+
+    VLOG_INFO("%s: giving up direct link %s of an earlier switch", end->name,
+              (dpdkr_link_mem_is_name(offer->file) ? offer->file
+               : "with an invalid name"));
+    dpdkr_link_mem_remove(end->port, offer->file, offer->id);
+    dpdkr_orders_withdraw(end->port, entry);
 }
 
 /* Looks for links that an earlier switch has left at 'end', and gives up in
@@ -121,10 +136,7 @@ dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
         if (!end->links[i]) {
             missing = true;
             if (now >= end->adopt_until) {
-                VLOG_INFO("%s: giving up direct link %s of an earlier switch",
-                          end->name, port->orders.offer[i].file);
-                dpdkr_link_mem_remove(port, port->orders.offer[i].file);
-                dpdkr_orders_withdraw(port, i);
+                give_up(end, i);
             }
         }
     }
@@ -135,7 +147,7 @@ dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
         }
         dpdkr_orders_give_up(port);
     } else {
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_again(end->adopt_until - DPDKR_ADOPT_MS, now);
     }
 }
 

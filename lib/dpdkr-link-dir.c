@@ -148,6 +148,29 @@ dpdkr_dir_state(const struct dpdkr_link *link, int side)
     return highest;
 }
 
+/* Returns true if what the peer at side 'side' of 'link', which is ordered
+ * there, sends from now on goes over the link.  A queue has followed the order
+ * when its note has been passed on.  One from which nothing waits in the port
+ * follows with its next frame; should it be in the middle of a burst just now,
+ * with the one after that. */
+bool
+dpdkr_dir_has_followed(const struct dpdkr_link *link, int side)
+{
+    struct dpdkr_port *src = link->end[side]->port;
+    uint32_t n_txq;
+
+    atomic_read_relaxed(&src->peer_n_txq, &n_txq);
+    for (uint32_t q = 0; q < n_txq; q++) {
+        enum dpdkr_queue_state state = queue_state(link, side, q);
+
+        if (state != QUEUE_ON_LINK
+            && (state != QUEUE_AWAY || dpdkr_orders_queue_waits(src, q))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Returns true if nothing waits in what side 'side' of 'link' fills. */
 bool
 dpdkr_dir_is_empty(const struct dpdkr_link *link, int side)
@@ -203,7 +226,7 @@ dpdkr_dir_is_defiant(struct dpdkr_link *link, int side, long long int now)
                              dpdkr_ring_of(q, side));
         prods += __atomic_load_n(&r.ctl->prod, __ATOMIC_RELAXED);
     }
-    if (dir->next_look == dir->back_since + DPDKR_LINK_PATIENCE_MS
+    if (dir->next_look == dir->since + DPDKR_LINK_PATIENCE_MS
         || prods == dir->prods) {
         dir->defiance = 0;
     } else {

@@ -12,9 +12,6 @@
 #include "timeval.h"
 #include "util.h"
 
-/* How long ports that another switch has left are waited for. */
-#define ADOPT_MS 500
-
 /* Set when links are to be left to the next switch. */
 static bool leaving OVS_GUARDED_BY(dpdkr_link_mutex) = false;
 
@@ -104,7 +101,7 @@ dpdkr_end_set_port(struct dpdkr_end *end, struct dpdkr_port *port)
     end->port = port;
     end->epoch = 0;
     end->adopt_until = (port && dpdkr_orders_are_adopted(port)
-                        ? time_msec() + ADOPT_MS : LLONG_MIN);
+                        ? time_msec() + DPDKR_ADOPT_MS : LLONG_MIN);
     dpdkr_link_run_by(LLONG_MIN);
     ovs_mutex_unlock(&dpdkr_link_mutex);
 }
@@ -127,6 +124,7 @@ dpdkr_end_set_wish(struct dpdkr_end *src, struct dpdkr_end *dst,
     ovs_mutex_lock(&dpdkr_link_mutex);
     if (src->wish != dst) {
         src->wish = dst;
+        src->wish_since = now;
         /* The way back must not wait for the next run. */
         if (src->epoch && dpdkr_end_epoch(src) == src->epoch
             && src->adopt_until == LLONG_MIN) {
@@ -166,16 +164,13 @@ static const char *
 end_state(const struct dpdkr_end *end, const struct dpdkr_end **peer)
     OVS_REQUIRES(dpdkr_link_mutex)
 {
-    enum dpdkr_queue_state state = QUEUE_AWAY;
+    int side = end->tx ? side_of(end->tx, end) : 0;
 
     *peer = NULL;
-    if (end->tx) {
-        state = dpdkr_dir_state(end->tx, side_of(end->tx, end));
-    }
     if (is_direct(end)) {
         *peer = other_end(end->tx, end);
-        return state == QUEUE_ENTERING ? "to-direct" : "direct";
-    } else if (state > QUEUE_IDLE) {
+        return end->tx->dir[side].followed ? "direct" : "to-direct";
+    } else if (end->tx && dpdkr_dir_state(end->tx, side) > QUEUE_IDLE) {
         return "to-switch";
     } else if (end->wish && !end->error) {
         *peer = end->wish;

@@ -11,8 +11,12 @@
 #include <unistd.h>
 
 #include "dpdkr-mem.h"
+#include "entropy.h"
+#include "openvswitch/vlog.h"
 #include "random.h"
 #include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(dpdkr_link_mem);
 
 /* The file of a link is in the directories of the files of both ports, under
  * one name, and can be opened by whoever can open those. */
@@ -42,16 +46,32 @@ compare_access(const struct stat *a, const struct stat *b)
             : NULL);
 }
 
+/* Gives 'mem' the second name 'path', which it may have from an earlier
+ * switch.  Returns 0 or a positive errno value. */
+static int
+add_name(const struct dpdkr_mem *mem, const char *path)
+{
+    struct stat s;
+
+    if (!link(mem->path, path)) {
+        return 0;
+    }
+    int error = errno;
+    return (error == EEXIST && mem->adopted && !lstat(path, &s)
+            && s.st_dev == mem->dev && s.st_ino == mem->ino ? 0 : error);
+}
+
 /* Opens the memory called 'name' of a link between the peers of 'a' and 'b',
- * large enough for the queues, rings and frames of both, or makes it.  If the
- * files of the ports are in different directories, the link's has a second
- * name in that of 'b', which is stored into '*other_path'.
+ * large enough for the queues, rings and frames of both: if 'id' is nonnull,
+ * that with this id, otherwise makes it.  If the files of the ports are in
+ * different directories, the link's has a second name in that of 'b', which is
+ * stored into '*other_path'.
  *
  * Returns the memory, or NULL and a message in '*errp', to be freed by the
  * caller. */
 static struct dpdkr_mem *
 open_mem(const struct dpdkr_port *a, const struct dpdkr_port *b,
-         const char *name, char **other_path, char **errp)
+         const char *name, const uint8_t *id, char **other_path, char **errp)
 {
     uint32_t max_frame[2];
     struct dpdkr_mem *mem;
@@ -76,6 +96,7 @@ open_mem(const struct dpdkr_port *a, const struct dpdkr_port *b,
 
     struct dpdkr_mem_config config = {
         .is_link = true,
+        .link_id = id,
         .path = path_in_dir_of(a, name),
         .n_queues = MAX(a->n_queues, b->n_queues),
         .ring_size = MAX(a->mem->g.ring_size, b->mem->g.ring_size),
@@ -90,9 +111,11 @@ open_mem(const struct dpdkr_port *a, const struct dpdkr_port *b,
     if (dpdkr_mem_open(&config, user, NULL, &mem, errp)) {
         mem = NULL;
     } else if (strcmp(second, config.path)) {
-        if (link(config.path, second) && (errno != EEXIST || !mem->adopted)) {
+        int error = add_name(mem, second);
+
+        if (error) {
             *errp = xasprintf("%s: could not create (%s)", second,
-                              ovs_strerror(errno));
+                              ovs_strerror(error));
             dpdkr_mem_close(mem, true);
             mem = NULL;
         } else {
@@ -115,37 +138,48 @@ struct dpdkr_mem *
 dpdkr_link_mem_create(const struct dpdkr_port *a, const struct dpdkr_port *b,
                       char **other_path, char **errp)
 {
-    char *name = xasprintf(NAME_FORMAT, random_uint32(), random_uint32());
-    struct dpdkr_mem *mem = open_mem(a, b, name, other_path, errp);
+    uint32_t random[2];
+    struct dpdkr_mem *mem;
+    char *name;
 
+    /* Nobody is to know it before, and have something else there. */
+    if (get_entropy(random, sizeof random)) {
+        random_bytes(random, sizeof random);
+    }
+    name = xasprintf(NAME_FORMAT, random[0], random[1]);
+    mem = open_mem(a, b, name, NULL, other_path, errp);
     free(name);
     return mem;
 }
 
-static bool
-is_link_name(const char *name)
+/* Returns true if 'name', which a peer may have written, is one that the file
+ * of a link can have. */
+bool
+dpdkr_link_mem_is_name(const char *name)
 {
     size_t n = strlen(NAME_PREFIX);
 
-    return (!strncmp(name, NAME_PREFIX, n)
+    return (!strncmp(name, NAME_PREFIX, n) && name[n]
             && !name[n + strspn(name + n, HEX)]);
 }
 
-/* Removes the file called 'name' of a link, in the directory of that of
- * 'port', if nobody in this process has it. */
+/* Removes the file called 'name', in the directory of that of 'port', if it is
+ * that of the link with id 'id' and nobody in this process has it. */
 void
-dpdkr_link_mem_remove(const struct dpdkr_port *port, const char *name)
+dpdkr_link_mem_remove(const struct dpdkr_port *port, const char *name,
+                      const uint8_t id[16])
 {
     char *path = path_in_dir_of(port, name);
 
-    if (is_link_name(name) && !dpdkr_mem_is_used(path)) {
+    if (dpdkr_link_mem_is_name(name) && dpdkr_mem_is_link(path, id)
+        && !dpdkr_mem_is_used(path)) {
         unlink(path);
     }
     free(path);
 }
 
-/* The same for memory called 'name', with id 'id', that an earlier switch has
- * made.  Returns NULL if there is none, and removes what there is instead. */
+/* Like dpdkr_link_mem_create(), for memory called 'name', with id 'id', that
+ * an earlier switch has made.  Returns NULL if there is none. */
 struct dpdkr_mem *
 dpdkr_link_mem_adopt(const struct dpdkr_port *a, const struct dpdkr_port *b,
                      const char *name, const uint8_t id[16], char **other_path)
@@ -153,16 +187,14 @@ dpdkr_link_mem_adopt(const struct dpdkr_port *a, const struct dpdkr_port *b,
     struct dpdkr_mem *mem;
     char *error = NULL;
 
-    if (!is_link_name(name)) {
+    if (!dpdkr_link_mem_is_name(name)) {
         return NULL;
     }
-    mem = open_mem(a, b, name, other_path, &error);
-    free(error);
-    if (mem && (!mem->adopted
-                || memcmp(mem->constant.id, id, sizeof mem->constant.id))) {
-        dpdkr_link_mem_destroy(mem, *other_path, true);
-        mem = NULL;
+    mem = open_mem(a, b, name, id, other_path, &error);
+    if (!mem) {
+        VLOG_DBG("%s: no direct link to adopt: %s", a->name, error);
     }
+    free(error);
     return mem;
 }
 

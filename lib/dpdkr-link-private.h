@@ -31,8 +31,8 @@
 
 struct dpdkr_mem;
 
-/* How often what is changing is looked at. */
-#define INTERVAL_MS 1
+/* How long ports that another switch has left are waited for. */
+#define DPDKR_ADOPT_MS 500
 
 enum dpdkr_link_state {
     LINK_OFFERED,               /* The peers are to map it. */
@@ -44,7 +44,9 @@ enum dpdkr_link_state {
 /* What the peer of one end sends over a link to the other. */
 struct dpdkr_dir {
     uint32_t number;            /* Of the last handover to the link, or 0. */
-    long long int back_since;   /* When the handover back was ordered. */
+    long long int since;        /* When the last handover was ordered. */
+    bool followed;              /* What is sent from now on goes over the link:
+                                 * dpdkr_dir_has_followed() was true once. */
     bool late;                  /* The gates were opened without an answer. */
     uint64_t conss;             /* Sum of the receiver's indexes, and... */
     long long int stuck_since;  /* ...since when it has not moved with frames
@@ -65,7 +67,8 @@ struct dpdkr_link {
     enum dpdkr_link_state state;
     long long int since;        /* In that state. */
     long long int unused_since; /* LLONG_MAX while it is used. */
-    struct dpdkr_end *end[2];   /* NULL once it is gone. */
+    struct dpdkr_end *end[2];   /* NULL once it is gone... */
+    const struct dpdkr_end *was[2]; /* ...then only to be compared with. */
     uint32_t entry[2];          /* Index in the ends' 'links'. */
     struct dpdkr_dir dir[2];          /* By sending side. */
 };
@@ -77,7 +80,8 @@ struct dpdkr_end {
     uint32_t epoch;             /* Of the peer that the links are for. */
     long long int adopt_until;  /* Links of an earlier switch are looked for
                                  * until then, or LLONG_MIN. */
-    struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL. */
+    struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL... */
+    long long int wish_since;   /* ...since then. */
     struct dpdkr_link *tx;      /* Link that the newest order is for, or, if
                                  * that is even, was for; or NULL. */
     struct dpdkr_link *links[DPDKR_MAX_LINKS];
@@ -89,7 +93,7 @@ struct dpdkr_end {
     char *error;
     const struct dpdkr_end *failed_with;
     long long int retry_at;
-    int backoff;
+    int backoff;                /* Kept until a link has held for a while. */
 
     /* Counters. */
     struct dpdkr_link_stats stats;
@@ -135,6 +139,8 @@ extern struct ovs_list dpdkr_all_links OVS_GUARDED_BY(dpdkr_link_mutex);
 
 void dpdkr_link_run_by(long long int when)
     OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_link_run_again(long long int since, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
 void dpdkr_end_run(struct dpdkr_end *src, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex);
 void dpdkr_end_is_gone(struct dpdkr_end *, long long int now)
@@ -158,6 +164,8 @@ bool dpdkr_dir_is_empty(const struct dpdkr_link *, int side)
 uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side)
     OVS_REQUIRES(dpdkr_link_mutex);
 enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_dir_has_followed(const struct dpdkr_link *, int side)
     OVS_REQUIRES(dpdkr_link_mutex);
 bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex);
@@ -185,7 +193,9 @@ struct dpdkr_mem *dpdkr_link_mem_adopt(const struct dpdkr_port *,
                                        const char *name, const uint8_t id[16],
                                        char **other_path);
 void dpdkr_link_mem_destroy(struct dpdkr_mem *, char *other_path, bool remove);
-void dpdkr_link_mem_remove(const struct dpdkr_port *, const char *name);
+bool dpdkr_link_mem_is_name(const char *name);
+void dpdkr_link_mem_remove(const struct dpdkr_port *, const char *name,
+                           const uint8_t id[16]);
 void dpdkr_link_mem_name(const struct dpdkr_mem *, char *name, size_t size);
 
 #endif /* dpdkr-link-private.h */

@@ -43,11 +43,31 @@ struct ovs_list dpdkr_all_links = OVS_LIST_INITIALIZER(&dpdkr_all_links);
 /* dpdkr_link_run() has nothing to do before. */
 static long long int next_run OVS_GUARDED_BY(dpdkr_link_mutex) = LLONG_MAX;
 
+/* How often a link is waited for that peers have a part in: often at first,
+ * when they are likely to have done it. */
+#define INTERVAL_MIN_MS 1
+#define INTERVAL_MAX_MS 50
+
+/* Peers can cause these messages.  They must not fill the log. */
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
+
 /* Has dpdkr_link_run() called again by 'when', at the latest. */
 void
 dpdkr_link_run_by(long long int when)
 {
     next_run = MIN(next_run, when);
+}
+
+/* Has dpdkr_link_run() called again for what has been waited for since
+ * 'since'.  A peer that never does its share must not keep the main thread
+ * busy. */
+void
+dpdkr_link_run_again(long long int since, long long int now)
+{
+    long long int interval = (now - since) / 8;
+
+    dpdkr_link_run_by(now + MAX(INTERVAL_MIN_MS,
+                                MIN(interval, INTERVAL_MAX_MS)));
 }
 
 /* ## ---------- ## */
@@ -56,7 +76,7 @@ dpdkr_link_run_by(long long int when)
 
 /* Step A1. */
 static void
-to_link(struct dpdkr_end *src, struct dpdkr_link *link)
+to_link(struct dpdkr_end *src, struct dpdkr_link *link, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex)
 {
     int side = side_of(link, src);
@@ -66,6 +86,8 @@ to_link(struct dpdkr_end *src, struct dpdkr_link *link)
     ovs_assert(number & 1);
     link->dir[side].number = number;
     link->dir[side].late = false;
+    link->dir[side].since = now;
+    link->dir[side].followed = false;
     src->tx = link;
     src->stats.handovers++;
     COVERAGE_INC(dpdkr_handover_to_link);
@@ -84,7 +106,7 @@ to_port(struct dpdkr_end *src, long long int now)
     uint32_t number = src->port->orders.number + 1;
 
     ovs_assert(!(number & 1));
-    dir->back_since = now;
+    dir->since = now;
     dir->next_look = now + DPDKR_LINK_PATIENCE_MS;
     dir->defiance = 0;
     COVERAGE_INC(dpdkr_handover_to_port);
@@ -111,7 +133,7 @@ set_error(struct dpdkr_end *end, const struct dpdkr_end *with, char *error,
           long long int now)
     OVS_REQUIRES(dpdkr_link_mutex)
 {
-    if (end->failed_with != with) {
+    if (end->failed_with != with || now - end->retry_at > RETRY_MAX_MS) {
         end->backoff = 0;
     }
     end->backoff = MIN(MAX(2 * end->backoff, RETRY_MIN_MS), RETRY_MAX_MS);
@@ -120,8 +142,8 @@ set_error(struct dpdkr_end *end, const struct dpdkr_end *with, char *error,
     end->stats.failed++;
     COVERAGE_INC(dpdkr_link_failed);
     if (!end->error || strcmp(end->error, error)) {
-        VLOG_WARN("%s: no direct link to %s: %s", end->name, with->name,
-                  error);
+        VLOG_WARN_RL(&rl, "%s: no direct link to %s: %s", end->name,
+                     with->name, error);
     }
     free(end->error);
     end->error = error;
@@ -138,6 +160,16 @@ dpdkr_end_clear_error(struct dpdkr_end *end)
     end->backoff = 0;
 }
 
+/* Has 'end', which has a link again, no longer say that it has none.  The next
+ * failure counts as one more, unless the link holds for a while. */
+static void
+forget_error(struct dpdkr_end *end)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    free(end->error);
+    end->error = NULL;
+}
+
 static struct dpdkr_link *
 find_link(const struct dpdkr_end *a, const struct dpdkr_end *b)
     OVS_REQUIRES(dpdkr_link_mutex)
@@ -146,6 +178,23 @@ find_link(const struct dpdkr_end *a, const struct dpdkr_end *b)
         struct dpdkr_link *link = a->links[i];
 
         if (link && other_end(link, a) == b) {
+            return link;
+        }
+    }
+    return NULL;
+}
+
+/* Returns a link of 'a' that an earlier peer of 'b' had, or NULL.  There is no
+ * other one meanwhile, or a peer that comes and goes would soon have all the
+ * entries of the other end. */
+static const struct dpdkr_link *
+find_former_link(const struct dpdkr_end *a, const struct dpdkr_end *b)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        const struct dpdkr_link *link = a->links[i];
+
+        if (link && !other_end(link, a) && link->was[!side_of(link, a)] == b) {
             return link;
         }
     }
@@ -179,45 +228,6 @@ offer(struct dpdkr_link *link, int side)
     dpdkr_orders_offer(port, link->entry[side], &o);
 }
 
-/* Makes a link between 'src' and 'dst' and offers it. */
-static void
-make_link(struct dpdkr_end *src, struct dpdkr_end *dst, long long int now)
-    OVS_REQUIRES(dpdkr_link_mutex)
-{
-    int entries[2] = { free_entry(src), free_entry(dst) };
-    char *error = NULL;
-
-    if (entries[0] < 0 || entries[1] < 0) {
-        set_error(src, dst, xasprintf("%s has %d links already",
-                                      entries[0] < 0 ? src->name : dst->name,
-                                      DPDKR_MAX_LINKS), now);
-        return;
-    }
-
-    struct dpdkr_link *link = xzalloc(sizeof *link);
-    link->mem = dpdkr_link_mem_create(src->port, dst->port, &link->other_path,
-                                      &error);
-    if (!link->mem) {
-        free(link);
-        set_error(src, dst, error, now);
-        return;
-    }
-    link->end[0] = src;
-    link->end[1] = dst;
-    link->dir[0].stuck_since = link->dir[1].stuck_since = LLONG_MAX;
-    link->unused_since = LLONG_MAX;
-    set_state(link, LINK_OFFERED, now);
-    ovs_list_push_back(&dpdkr_all_links, &link->node);
-    for (int i = 0; i < 2; i++) {
-        link->entry[i] = entries[i];
-        link->end[i]->links[entries[i]] = link;
-        offer(link, i);
-    }
-    COVERAGE_INC(dpdkr_link_made);
-    VLOG_DBG("%s: made link memory for %s and %s",
-             link->mem->path, src->name, dst->name);
-}
-
 /* Detaches 'end', which has left or is gone, from 'link'. */
 static void
 unlink_end(struct dpdkr_link *link, struct dpdkr_end *end)
@@ -238,8 +248,9 @@ unlink_end(struct dpdkr_link *link, struct dpdkr_end *end)
 
         if (lost) {
             end->stats.lost += lost;
-            VLOG_INFO("%s: %"PRIu64" packets were left in a direct link",
-                      end->name, lost);
+            VLOG_INFO_RL(&rl,
+                         "%s: %"PRIu64" packets were left in a direct link",
+                         end->name, lost);
         }
     }
     if (end->tx == link) {
@@ -284,6 +295,104 @@ withdraw(struct dpdkr_link *link, long long int now)
         }
     }
     set_state(link, LINK_LEAVING, now);
+}
+
+/* Returns true if somebody wants 'link'. */
+static bool
+is_wanted(const struct dpdkr_link *link)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    const struct dpdkr_end *a = link->end[0], *b = link->end[1];
+
+    return a && b && (a->wish == b || b->wish == a);
+}
+
+/* Returns true if a peer may still send what it has for the other one over
+ * 'link', which nobody wants. */
+static bool
+is_in_use(const struct dpdkr_link *link, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    for (int side = 0; side < 2; side++) {
+        if (now - link->dir[side].since <= DPDKR_LINK_PATIENCE_MS
+            && link->dir[side].number
+            && (dpdkr_dir_state(link, side) > QUEUE_AWAY
+                || !dpdkr_dir_is_empty(link, side))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Withdraws a link of 'end' that is only kept since nothing has been sent, or
+ * read, at its other end, if there is one.  Returns true if an entry is about
+ * to become free. */
+static bool
+reclaim_entry(struct dpdkr_end *end, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    bool soon = false;
+
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_link *link = end->links[i];
+
+        if (!link || is_wanted(link)) {
+            continue;
+        }
+        soon = true;
+        if (link->state != LINK_READY) {
+            return true;        /* Goes by itself. */
+        }
+        if (!is_in_use(link, now)) {
+            VLOG_DBG("%s: removed for another link", link->mem->path);
+            withdraw(link, now);
+            return true;
+        }
+    }
+    return soon;
+}
+
+/* Makes a link between 'src' and 'dst' and offers it. */
+static void
+make_link(struct dpdkr_end *src, struct dpdkr_end *dst, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    int entries[2] = { free_entry(src), free_entry(dst) };
+    char *error = NULL;
+
+    if ((entries[0] < 0 && reclaim_entry(src, now))
+        || (entries[1] < 0 && reclaim_entry(dst, now))) {
+        return;                 /* Next time. */
+    }
+    if (entries[0] < 0 || entries[1] < 0) {
+        set_error(src, dst, xasprintf("%s has %d links already",
+                                      entries[0] < 0 ? src->name : dst->name,
+                                      DPDKR_MAX_LINKS), now);
+        return;
+    }
+
+    struct dpdkr_link *link = xzalloc(sizeof *link);
+    link->mem = dpdkr_link_mem_create(src->port, dst->port, &link->other_path,
+                                      &error);
+    if (!link->mem) {
+        free(link);
+        set_error(src, dst, error, now);
+        return;
+    }
+    link->was[0] = link->end[0] = src;
+    link->was[1] = link->end[1] = dst;
+    link->dir[0].stuck_since = link->dir[1].stuck_since = LLONG_MAX;
+    link->unused_since = LLONG_MAX;
+    set_state(link, LINK_OFFERED, now);
+    ovs_list_push_back(&dpdkr_all_links, &link->node);
+    for (int i = 0; i < 2; i++) {
+        link->entry[i] = entries[i];
+        link->end[i]->links[entries[i]] = link;
+        offer(link, i);
+    }
+    COVERAGE_INC(dpdkr_link_made);
+    VLOG_DBG("%s: made link memory for %s and %s",
+             link->mem->path, src->name, dst->name);
 }
 
 /* Handles that 'end' has another peer or none, or is about to lose its
@@ -374,9 +483,9 @@ run_offered(struct dpdkr_link *link, long long int now)
 }
 
 /* Looks after what side 'side' of 'link' sends.  Returns true if the link is
- * in use, and sets '*busy' if something is about to change. */
+ * in use. */
 static bool
-run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
+run_dir(struct dpdkr_link *link, int side, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex)
 {
     struct dpdkr_end *src = link->end[side];
@@ -388,7 +497,12 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
     }
     state = dpdkr_dir_state(link, side);
     if (src->tx == link && is_direct(src)) {
-        *busy = *busy || state == QUEUE_ENTERING;
+        if (!dir->followed && now > dir->since) {
+            dir->followed = dpdkr_dir_has_followed(link, side);
+        }
+        if (!dir->followed || state == QUEUE_ENTERING) {
+            dpdkr_link_run_again(dir->since, now);
+        }
         if (dpdkr_dir_is_stuck(link, side, now)) {
             /* Perhaps there is a queue that the receiver does not poll, with a
              * note in it.  If it does not poll any, this has no effect. */
@@ -398,9 +512,9 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
         return true;
     }
     if (dpdkr_dir_is_defiant(link, side, now)) {
-        VLOG_WARN("%s: peer (pid %"PRIu32") goes on sending over the link "
-                  "that it was told to leave, revoking the link",
-                  src->name, src->port->peer_pid);
+        VLOG_WARN_RL(&rl, "%s: peer (pid %"PRIu32") goes on sending over the "
+                     "link that it was told to leave, revoking the link",
+                     src->name, src->port->peer_pid);
         COVERAGE_INC(dpdkr_link_revoked);
         withdraw(link, now);
         if (link->end[!side]) {
@@ -412,37 +526,49 @@ run_dir(struct dpdkr_link *link, int side, long long int now, bool *busy)
         return true;
     }
     if (state == QUEUE_LEFT && !dir->late
-        && now - dir->back_since > DPDKR_LINK_PATIENCE_MS) {
+        && now - dir->since > DPDKR_LINK_PATIENCE_MS) {
         /* Others must not wait for this receiver.  What it finds in the link
          * when it goes on may come after what it gets through its port. */
-        VLOG_INFO("%s: peer of %s has not emptied the link for %d ms, going "
-                  "on without", src->name, link->end[!side]->name,
-                  DPDKR_LINK_PATIENCE_MS);
+        VLOG_INFO_RL(&rl, "%s: peer of %s has not emptied the link for %d ms, "
+                     "going on without", src->name, link->end[!side]->name,
+                     DPDKR_LINK_PATIENCE_MS);
         COVERAGE_INC(dpdkr_handover_late);
         src->stats.late++;
         dir->late = true;
         dpdkr_orders_open_late_gates(src->port, link->end[!side]->port);
     }
     if (state == QUEUE_ENTERING
-        && now - dir->back_since > DPDKR_LINK_PATIENCE_MS
+        && now - dir->since > DPDKR_LINK_PATIENCE_MS
         && dpdkr_end_has_note_in_hold(src)) {
-        VLOG_INFO("%s: peer of %s has had no room for a note for %d ms, "
-                  "giving the link up", src->name, link->end[!side]->name,
-                  DPDKR_LINK_PATIENCE_MS);
+        VLOG_INFO_RL(&rl, "%s: peer of %s has had no room for a note for %d "
+                     "ms, giving the link up", src->name,
+                     link->end[!side]->name, DPDKR_LINK_PATIENCE_MS);
         COVERAGE_INC(dpdkr_link_revoked);
         withdraw(link, now);
         dpdkr_orders_open_gates(src->port, link->end[!side]->port);
         return true;
     }
-    *busy = *busy || (state > QUEUE_IDLE && !dir->late);
+    if (state > QUEUE_IDLE && !dir->late) {
+        dpdkr_link_run_again(dir->since, now);
+    }
     return state > QUEUE_AWAY || !dpdkr_dir_is_empty(link, side);
+}
+
+/* Withdraws 'link', which has both its ends and has turned out to be unusable,
+ * as 'error' says.  Which peer is to blame is often not clear. */
+static void
+fail_link(struct dpdkr_link *link, char *error, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    set_error(link->end[0], link->end[1], xstrdup(error), now);
+    set_error(link->end[1], link->end[0], error, now);
+    withdraw(link, now);
 }
 
 static void
 run_ready(struct dpdkr_link *link, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex)
 {
-    bool busy = false;
     bool used = false;
 
     for (int side = 0; side < 2; side++) {
@@ -452,32 +578,24 @@ run_ready(struct dpdkr_link *link, long long int now)
         if (dpdkr_orders_answered(end->port, link->entry[side],
                                   &status, &error)
             && status != DPDKR_LINK_MAPPED) {
-            struct dpdkr_end *other = link->end[!side];
-
-            set_error(end, other,
-                      xasprintf("peer of %s gave the link up (%s)", end->name,
-                                status == DPDKR_LINK_BROKEN
-                                ? dpdkr_cut_reason_to_string(error)
-                                : ovs_strerror(error)), now);
-            set_error(other, end, xstrdup(end->error), now);
-            withdraw(link, now);
+            fail_link(link, xasprintf("peer of %s gave the link up (%s)",
+                                      end->name,
+                                      status == DPDKR_LINK_BROKEN
+                                      ? dpdkr_cut_reason_to_string(error)
+                                      : ovs_strerror(error)), now);
             return;
         }
         if (!dpdkr_dir_harvest(link, side)) {
-            set_error(end, link->end[!side],
-                      xstrdup("the peer spoiled the counters of the link"),
-                      now);
-            withdraw(link, now);
+            fail_link(link, xasprintf("peer of %s or of %s spoiled the "
+                                      "counters of the link", end->name,
+                                      link->end[!side]->name), now);
             return;
         }
-        used = run_dir(link, side, now, &busy) || used;
+        used = run_dir(link, side, now) || used;
         if (link->state != LINK_READY) {
             return;
         }
         used = used || end->wish == link->end[!side];
-    }
-    if (busy) {
-        dpdkr_link_run_by(now + INTERVAL_MS);
     }
     if (used) {
         link->unused_since = LLONG_MAX;
@@ -498,7 +616,7 @@ run_draining(struct dpdkr_link *link, long long int now)
     bool late = now - link->since > DPDKR_LINK_PATIENCE_MS;
 
     if (end && !late && !dpdkr_dir_is_empty(link, !side)) {
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_again(link->since, now);
     } else {
         withdraw(link, now);
     }
@@ -518,9 +636,9 @@ run_leaving(struct dpdkr_link *link, long long int now)
             && (dpdkr_orders_answered(end->port, link->entry[side],
                                       &status, &error) || late)) {
             if (late) {
-                VLOG_WARN("%s: peer (pid %"PRIu32") did not give up its link "
-                          "in %d ms", end->name, end->port->peer_pid,
-                          LEAVE_MS);
+                VLOG_WARN_RL(&rl, "%s: peer (pid %"PRIu32") did not give up "
+                             "its link in %d ms", end->name,
+                             end->port->peer_pid, LEAVE_MS);
             }
             if (link->end[!side]) {
                 /* Queues that were idle until now no longer can send there. */
@@ -543,7 +661,7 @@ run_link(struct dpdkr_link *link, long long int now)
     }
     switch (link->state) {
     case LINK_OFFERED:
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_again(link->since, now);
         break;
     case LINK_READY:
         run_ready(link, now);
@@ -552,7 +670,7 @@ run_link(struct dpdkr_link *link, long long int now)
         run_draining(link, now);
         break;
     case LINK_LEAVING:
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_again(link->since, now);
         run_leaving(link, now);
         break;
     }
@@ -576,7 +694,7 @@ dpdkr_end_run(struct dpdkr_end *src, long long int now)
             return;
         }
         to_port(src, now);
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_by(now + INTERVAL_MIN_MS);
     }
     if (!dst) {
         return;
@@ -587,8 +705,10 @@ dpdkr_end_run(struct dpdkr_end *src, long long int now)
         if (now < src->retry_at && src->failed_with == dst) {
             dpdkr_link_run_by(src->retry_at);
         } else {
-            make_link(src, dst, now);
-            dpdkr_link_run_by(now + INTERVAL_MS);
+            if (!find_former_link(src, dst) && !find_former_link(dst, src)) {
+                make_link(src, dst, now);
+            }
+            dpdkr_link_run_again(src->wish_since, now);
         }
     } else if (link->state == LINK_READY) {
         int side = side_of(link, src);
@@ -598,10 +718,10 @@ dpdkr_end_run(struct dpdkr_end *src, long long int now)
         if (!dpdkr_end_has_note_under_way(src)
             && dpdkr_dir_state(link, side) <= QUEUE_IDLE
             && (!link->dir[side].late || dpdkr_dir_is_empty(link, side))) {
-            dpdkr_end_clear_error(src);
-            to_link(src, link);
+            forget_error(src);
+            to_link(src, link, now);
         }
-        dpdkr_link_run_by(now + INTERVAL_MS);
+        dpdkr_link_run_again(MAX(src->wish_since, link->dir[side].since), now);
     }
 }
 

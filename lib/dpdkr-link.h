@@ -61,7 +61,9 @@ bool dpdkr_link_is_possible(const struct netdev *netdev, const char **why);
 
 struct dpdkr_link_status {
     const char *state;          /* "switch", "to-direct", "direct" or
-                                 * "to-switch". */
+                                 * "to-switch".  What the peer sends from when
+                                 * it is "direct" goes over the link, but for a
+                                 * burst that it is in the middle of. */
     char *peer;                 /* Name of the port whose peer gets what the
                                  * peer of this one sends, or NULL.  The
                                  * caller frees it. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "dpdkr-guard.h"
+#include "entropy.h"
 #include "openvswitch/vlog.h"
 #include "ovs-thread.h"
 #include "random.h"
@@ -278,6 +279,37 @@ dpdkr_mem_fits(const struct dpdkr_mem *mem,
             && (!config->hugepages || huge_page_size(mem->fd)));
 }
 
+/* Returns true if 'header' is that of the link with id 'id', which only those
+ * know who may open its file. */
+static bool
+is_link(const struct dpdkr_header *header, const uint8_t id[16])
+{
+    return (header->magic == DPDKR_MAGIC
+            && header->kind == DPDKR_KIND_LINK
+            && !memcmp(header->id, id, sizeof header->id));
+}
+
+/* Returns true if the file at 'path' is the memory of the link with id
+ * 'id'. */
+bool
+dpdkr_mem_is_link(const char *path, const uint8_t id[16])
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    struct dpdkr_header header;
+    struct stat s;
+    bool ok;
+
+    if (fd < 0) {
+        return false;
+    }
+    memset(&header, 0, sizeof header);
+    ok = (!fstat(fd, &s) && S_ISREG(s.st_mode)
+          && pread(fd, &header, sizeof header, 0) == sizeof header
+          && is_link(&header, id));
+    close(fd);
+    return ok;
+}
+
 /* Looks at the file under 'config->path', if any.  Nothing of it is trusted:
  * somebody may have it mapped and may truncate it, so its header is read, not
  * mapped.  If it was the memory of the port, but will not do any more, stores
@@ -297,7 +329,7 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
 
     int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        if (errno == ENOENT) {
+        if (errno == ENOENT && !config->link_id) {
             return EXISTING_NONE;
         }
         *error = errno;
@@ -347,13 +379,30 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
         goto exit;
     }
 
+    if (config->is_link
+        && (!config->link_id || !is_link(&header, config->link_id)
+            || s.st_uid != config->uid || s.st_gid != config->gid
+            || (s.st_mode & 0777) != config->mode)) {
+        /* The links of others may be in the same directory, and peers may have
+         * written their names where an earlier switch wrote its own. */
+        *error = EEXIST;
+        *errp = xasprintf("%s: exists and is another link", path);
+        goto exit;
+    }
+
     /* From here on it is ours, or another switch's. */
     if (lock_side_a(fd)) {
         *error = EBUSY;
         *errp = xasprintf("%s: already used by another process", path);
         goto exit;
     }
-    if (s.st_nlink > (config->is_link ? 2 : 1) || s.st_mode & GIVEN_UP) {
+    if (config->is_link && (s.st_nlink > 2 || s.st_mode & GIVEN_UP)) {
+        *error = EEXIST;
+        *errp = xasprintf("%s: %s", path, s.st_mode & GIVEN_UP
+                          ? "given up before" : "has other names, too");
+        goto exit;
+    }
+    if (!config->is_link && (s.st_nlink > 1 || s.st_mode & GIVEN_UP)) {
         /* It is, or was, another port's, linked here by that one's peer.  Its
          * content is left alone, for it may still be in use there. */
         VLOG_WARN("%s: replacing %s (%s)", user, path,
@@ -364,6 +413,11 @@ open_existing(const struct dpdkr_mem_config *config, const char *user,
         goto exit;
     }
     why = dpdkr_geometry_read(&g, &header, s.st_size);
+    if (config->is_link && (why || !geometry_fits(&g, config))) {
+        *error = EINVAL;
+        *errp = xasprintf("%s: %s", path, why ? why : "other geometry");
+        goto exit;
+    }
     if (!why && header.kind != kind_of(config)) {
         why = "memory of another kind";
     }
@@ -551,7 +605,9 @@ dpdkr_mem_open(const struct dpdkr_mem_config *config, const char *user,
 
     *memp = NULL;
     *errp = NULL;
-    random_bytes(id, sizeof id);
+    if (get_entropy(id, sizeof id)) {
+        random_bytes(id, sizeof id);
+    }
     if (replaces) {
         memcpy(id, replaces->constant.id, DPDKR_MEM_KEPT_ID);
     }

@@ -38,7 +38,11 @@
 
 struct dpdkr_mem_config {
     char *path;                 /* Absolute. */
-    bool is_link;               /* Of kind DPDKR_KIND_LINK, not _PORT. */
+    bool is_link;               /* Of kind DPDKR_KIND_LINK, not _PORT.  Makes
+                                 * a new file, and replaces none... */
+    const uint8_t *link_id;     /* ...or, if nonnull, finds that with this id,
+                                 * and with this owner, group and mode, and
+                                 * changes nothing about any other. */
     uint32_t n_queues;
     uint32_t ring_size;
     uint32_t slot_size;         /* At least this... */
@@ -82,6 +86,7 @@ struct dpdkr_mem *dpdkr_mem_anonymous(const struct dpdkr_geometry *);
 void dpdkr_mem_close(struct dpdkr_mem *, bool remove);
 
 bool dpdkr_mem_is_used(const char *path);
+bool dpdkr_mem_is_link(const char *path, const uint8_t id[16]);
 bool dpdkr_mem_fits(const struct dpdkr_mem *, const struct dpdkr_mem_config *);
 enum dpdkr_mem_status dpdkr_mem_check(const struct dpdkr_mem *);
 bool dpdkr_mem_peer_has_lock(const struct dpdkr_mem *);

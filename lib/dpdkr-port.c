@@ -112,6 +112,11 @@ start_rings(struct dpdkr_port *port)
         ovs_spin_lock(&q->tx_lock);
         dpdkr_producer_start(&q->tx);
         q->tx.consumer_sleeps = (port->peer_flags & DPDKR_F_SLEEPS) != 0;
+        /* Notes must find room however fast frames come in. */
+        q->tx.limit = q->tx.r.mask + 1;
+        if (port->peer_flags & DPDKR_F_LINKS) {
+            q->tx.limit -= DPDKR_RESERVED;
+        }
         ovs_spin_unlock(&q->tx_lock);
     }
     atomic_store(&port->broken, DPDKR_CUT_NONE);
@@ -401,8 +406,8 @@ dpdkr_port_set_admin(struct dpdkr_port *port, bool up)
  *
  * The caller holds the lock of the queue, so that after stop_rings() no late
  * report of an earlier peer can hit the next one. */
-static void
-report_broken(struct dpdkr_port *port, uint32_t reason)
+void
+dpdkr_port_report_broken(struct dpdkr_port *port, uint32_t reason)
 {
     COVERAGE_INC(dpdkr_rx_refused);
     atomic_store_relaxed(&port->up, false);
@@ -436,7 +441,7 @@ dpdkr_port_rx(struct dpdkr_port *port, uint32_t queue,
     n = dpdkr_consumer_avail(c, NETDEV_MAX_BURST);
     if (!n) {
         if (OVS_UNLIKELY(c->broken)) {
-            report_broken(port, c->broken);
+            dpdkr_port_report_broken(port, c->broken);
         }
         ovs_spin_unlock(&q->rx_lock);
         return EAGAIN;
@@ -489,7 +494,7 @@ dpdkr_port_rx(struct dpdkr_port *port, uint32_t queue,
         c->broken = DPDKR_CUT_FLAGS;
     }
     if (OVS_UNLIKELY(c->broken)) {
-        report_broken(port, c->broken);
+        dpdkr_port_report_broken(port, c->broken);
     }
     ovs_spin_unlock(&q->rx_lock);
 
@@ -622,7 +627,7 @@ dpdkr_port_tx(struct dpdkr_port *port, uint32_t queue,
         send_incomplete__(q, batch, max_frame);
     }
     if (OVS_UNLIKELY(q->tx.broken)) {
-        report_broken(port, q->tx.broken);
+        dpdkr_port_report_broken(port, q->tx.broken);
     }
     ovs_spin_unlock(&q->tx_lock);
     dpdkr_packet_delete_batch(batch);

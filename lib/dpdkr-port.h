@@ -24,10 +24,11 @@
  * Threads
  * =======
  *
- * dpdkr_port_rx() and dpdkr_port_tx() may be called by any thread at any time
- * between dpdkr_port_create() and dpdkr_port_destroy().  A spin lock for each
- * queue and direction, free of contention when each queue has one PMD thread,
- * keeps them apart from each other and from a peer that comes or goes.
+ * dpdkr_port_rx() and dpdkr_port_tx(), and dpdkr_port_report_broken() with the
+ * lock of a queue, may be called by any thread at any time between
+ * dpdkr_port_create() and dpdkr_port_destroy().  A spin lock for each queue
+ * and direction, free of contention when each queue has one PMD thread, keeps
+ * them apart from each other and from a peer that comes or goes.
  *
  * All other functions that take a non-const port are called by one thread at a
  * time (the caller has a mutex), in practice the main thread. */
@@ -123,6 +124,8 @@ int dpdkr_port_rx(struct dpdkr_port *, uint32_t queue,
                   struct dp_packet_batch *, int *qfill);
 void dpdkr_port_tx(struct dpdkr_port *, uint32_t queue,
                    struct dp_packet_batch *);
+
+void dpdkr_port_report_broken(struct dpdkr_port *, uint32_t reason);
 
 void dpdkr_port_add_stats(const struct dpdkr_port *,
                           struct dpdkr_port_stats *);

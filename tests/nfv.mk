@@ -6,6 +6,7 @@ NFV_UNIT_TESTS = \
 	tests/test-dpdkr-cut-off \
 	tests/test-dpdkr-guard \
 	tests/test-dpdkr-link \
+	tests/test-dpdkr-link-hostile \
 	tests/test-dpdkr-mem \
 	tests/test-dpdkr-packet \
 	tests/test-dpdkr-port \
@@ -40,13 +41,24 @@ tests_test_dpdkr_guard_SOURCES = \
 	tests/test-dpdkr-guard.c
 tests_test_dpdkr_guard_LDADD = lib/libopenvswitch.la
 
-# Its clock is the test's.
+# The clock is theirs.
+NFV_LINK_LAB = \
+	tests/dpdkr-link-lab.h \
+	tests/dpdkr-link-peer.h
+
 tests_test_dpdkr_link_SOURCES = \
 	$(NFV_SWITCH_TEST_SOURCES) \
-	tests/dpdkr-link-peer.h \
+	$(NFV_LINK_LAB) \
 	tests/test-dpdkr-link.c
 tests_test_dpdkr_link_LDADD = lib/libopenvswitch.la
 tests_test_dpdkr_link_LDFLAGS = -Wl,--wrap=time_usec
+
+tests_test_dpdkr_link_hostile_SOURCES = \
+	$(NFV_SWITCH_TEST_SOURCES) \
+	$(NFV_LINK_LAB) \
+	tests/test-dpdkr-link-hostile.c
+tests_test_dpdkr_link_hostile_LDADD = lib/libopenvswitch.la
+tests_test_dpdkr_link_hostile_LDFLAGS = -Wl,--wrap=time_usec
 
 tests_test_dpdkr_mem_SOURCES = \
 	$(NFV_SWITCH_TEST_SOURCES) \

@@ -275,6 +275,53 @@ test_broken_file(void)
     free(path);
 }
 
+/* The memory of a link is made where there is nothing, and found again by its
+ * id, owner and mode alone.  Nothing else is touched. */
+static void
+test_link(void)
+{
+    static const uint8_t other_id[16] = { 1 };
+    char *path = in_dir("ovs-link-1");
+    struct dpdkr_mem_config config = small_config(path);
+    struct dpdkr_mem *mem;
+    uint8_t id[16];
+    struct stat s;
+
+    config.is_link = true;
+    config.uid = geteuid();
+    config.gid = getegid();
+    config.link_id = id;
+    memset(id, 2, sizeof id);
+    open_fails(&config, ENOENT, "could not open", 0);
+
+    config.link_id = NULL;
+    mem = open_ok(&config, "link", NULL);
+    CHECK(!mem->adopted);
+    memcpy(id, mem->constant.id, sizeof id);
+    CHECK(dpdkr_mem_is_link(path, id));
+    CHECK(!dpdkr_mem_is_link(path, other_id));
+    dpdkr_mem_close(mem, false);
+
+    open_fails(&config, EEXIST, "another link", 1);
+    config.link_id = other_id;
+    open_fails(&config, EEXIST, "another link", 1);
+    config.link_id = id;
+    config.mode = 0640;
+    open_fails(&config, EEXIST, "another link", 1);
+    config.mode = 0600;
+    config.ring_size *= 2;
+    open_fails(&config, EINVAL, "geometry", 1);
+    config.ring_size /= 2;
+    CHECK(!stat(path, &s));
+    CHECK_EQ(s.st_mode & 07777, 0600);
+
+    mem = open_ok(&config, "link", NULL);
+    CHECK(mem->adopted);
+    dpdkr_mem_close(mem, true);
+    CHECK_EQ(count_files(), 0);
+    free(path);
+}
+
 /* What the switch did not make is left alone. */
 static void
 test_foreign(void)
@@ -637,6 +684,7 @@ main(int argc, char *argv[])
         { "replace", test_replace },
         { "replace-truncated", test_replace_truncated },
         { "broken-file", test_broken_file },
+        { "link", test_link },
         { "foreign", test_foreign },
         { "no-directory", test_no_directory },
         { "other-owner", test_other_owner },

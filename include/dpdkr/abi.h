@@ -282,7 +282,7 @@ DPDKR_STATIC_ASSERT(sizeof(struct dpdkr_desc) == 8, "dpdkr_desc layout");
 #define DPDKR_D_NOTE (1u << 0)      /* No frame, see <dpdkr/link.h>. */
 
 /* Descriptors that a sender with DPDKR_F_LINKS keeps free of frames in each of
- * its rings. */
+ * its rings, and that the switch does in each ring to a peer with that. */
 #define DPDKR_RESERVED 1
 
 /* Control block of one ring.  The lines are sorted by who writes them.
