@@ -6,11 +6,16 @@
 #include <rte_memcpy.h>
 #include <rte_prefetch.h>
 
-/* How far ahead slots and mbufs are prefetched, in frames. */
-#define AHEAD 4
+/* How far ahead slots and mbufs are prefetched in a burst, in frames.  What
+ * comes from another core takes as long as that many small frames do. */
+#define AHEAD 16
 
-/* The same for the slots to send in, which is so far that a burst prefetches
- * the first ones of the next: the other core had them last. */
+/* How many frames of the next burst are prefetched at the end of one. */
+#define NEXT_AHEAD 8
+
+/* How far ahead the slots to send in are prefetched, which is so far that a
+ * burst prefetches the first ones of the next: the other core had them
+ * last. */
 #define SLOTS_AHEAD 16
 
 /* What 'rearm_data' of an mbuf with one frame for port 'port_id' is. */
@@ -46,7 +51,7 @@ init_mbuf(const struct net_dpdkr_rxq *rxq, struct rte_mbuf *m, uint32_t len)
 /* Copies a frame of 'len' bytes out of a slot.  Copies whole cache lines if
  * there is room: slots consist of them, and it takes no branches for what is
  * left over. */
-static inline void
+static __rte_always_inline void
 copy_from_slot(uint8_t *dst, const uint8_t *src, uint32_t len, uint32_t room)
 {
     uint32_t rounded = RTE_ALIGN_CEIL(len, DPDKR_CACHE_LINE);
@@ -161,6 +166,7 @@ rx_ring(struct net_dpdkr_rxq *rxq, struct dpdkr_consumer *c,
         n_rx++;
     }
     dpdkr_consumer_release(c, n_done);
+    dpdkr_consumer_prefetch_known(c, NEXT_AHEAD);
     dpdkr_peer_count(&rxq->q.packets, n_rx);
     dpdkr_peer_count(&rxq->q.bytes, bytes);
 

@@ -470,6 +470,24 @@ dpdkr_consumer_prefetch(const struct dpdkr_consumer *c, uint32_t i)
     __builtin_prefetch(dpdkr_slot(&c->r, c->cons + i), 0, 3);
 }
 
+/* Prepares for up to 'n' frames to be read that are known to wait, without a
+ * look for new ones. */
+static inline void
+dpdkr_consumer_prefetch_known(const struct dpdkr_consumer *c, uint32_t n)
+{
+    uint32_t avail = c->prod - c->cons;
+
+    if (n > avail) {
+        n = avail;
+    }
+    if (n) {
+        dpdkr_consumer_prefetch_descs(c, n - 1);
+        for (uint32_t i = 0; i < n; i++) {
+            dpdkr_consumer_prefetch(c, i);
+        }
+    }
+}
+
 /* The inner half of dpdkr_consumer_frame() for a descriptor that is no
  * frame's. */
 static inline void
