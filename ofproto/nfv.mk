@@ -9,6 +9,7 @@ NFV_OFPROTO_SOURCES = \
 	ofproto/p2p-detector.h \
 	ofproto/p2p-index.c \
 	ofproto/p2p-index.h \
+	ofproto/p2p-mirror.c \
 	ofproto/p2p-private.h \
 	ofproto/p2p-probe.c \
 	ofproto/p2p-probe.h \

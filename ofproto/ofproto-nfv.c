@@ -196,8 +196,19 @@ nfv_bundle_set(struct ofproto *ofproto, void *aux,
     int error = base->bundle_set(ofproto, aux, settings);
 
     if (settings) {
-        p2p_bundle_set(ofproto, settings);
+        p2p_bundle_set(ofproto, aux, settings);
     }
+    return error;
+}
+
+static int
+nfv_mirror_set(struct ofproto *ofproto, void *aux,
+               const struct ofproto_mirror_settings *settings)
+{
+    int error = base->mirror_set(ofproto, aux, settings);
+
+    /* A mirror that does not work is not there any more. */
+    p2p_mirror_set(ofproto, aux, error ? NULL : settings);
     return error;
 }
 
@@ -282,6 +293,7 @@ OVS_CONSTRUCTOR(ofproto_nfv_register) {
     class.set_lldp = nfv_set_lldp;
     class.set_queues = nfv_set_queues;
     class.bundle_set = nfv_bundle_set;
+    class.mirror_set = nfv_mirror_set;
     class.rule_insert = nfv_rule_insert;
     class.rule_delete = nfv_rule_delete;
     class.rule_get_stats = nfv_rule_get_stats;

@@ -49,6 +49,7 @@ struct p2p_bridge {
                                  * links are not as they should be. */
     struct hmap credited;       /* Of struct p2p_hop by 'rule_node', of ports
                                  * with links, by rule. */
+    struct ovs_list mirrors;    /* See p2p-mirror.c. */
     int n_links;
 
     /* With ofproto_mutex. */
@@ -98,6 +99,10 @@ struct p2p_bridge *p2p_bridge_find(const struct ofproto *);
 struct p2p_port *p2p_port_find(const struct p2p_bridge *, ofp_port_t);
 void p2p_run_all(void) OVS_EXCLUDED(ofproto_mutex);
 void p2p_verdict_format(const struct p2p_port *, struct ds *);
+
+/* p2p-mirror.c */
+void p2p_mirror_clear(struct p2p_bridge *);
+void p2p_mirror_look(const struct p2p_bridge *, struct p2p_port_settings *);
 
 /* p2p-show.c */
 void p2p_show_init(void);

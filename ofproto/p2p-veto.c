@@ -11,7 +11,6 @@
 #include "dpdkr-link.h"
 #include "netdev.h"
 #include "ofproto-dpif-ipfix.h"
-#include "ofproto-dpif-mirror.h"
 #include "ofproto-dpif.h"
 #include "ofproto-provider.h"
 #include "ovs-lldp.h"
@@ -30,9 +29,6 @@ p2p_bridge_veto(struct ofproto_dpif *ofproto)
 {
     if (ofproto_get_flow_restore_wait()) {
         return no("flows are being restored (flow-restore-wait)");
-    }
-    if (mbridge_has_mirrors(ofproto->mbridge)) {
-        return no("the bridge has a mirror");
     }
     if (ofproto->sflow) {
         return no("the bridge has sFlow");
@@ -123,6 +119,9 @@ port_veto(const struct ofport *ofport,
     if (netdev_get_pt_mode(ofport->netdev) != NETDEV_PT_LEGACY_L2) {
         return no("is no Ethernet port");
     }
+    if (settings->mirror_output) {
+        return no("is the output port of a mirror");
+    }
     return P2P_YES;
 }
 
@@ -145,6 +144,9 @@ p2p_source_veto(const struct ofport *ofport,
     if (settings->policed) {
         return no("has ingress policing");
     }
+    if (settings->mirrored_in) {
+        return no("has a mirror of what comes in");
+    }
     return P2P_YES;
 }
 
@@ -160,6 +162,9 @@ p2p_sink_veto(const struct ofport *ofport,
 
     if (reason.format) {
         return reason;
+    }
+    if (settings->mirrored_out) {
+        return no("has a mirror of what goes out");
     }
     if (settings->marks_dscp) {
         return no("has queues that set DSCP");

@@ -22,15 +22,19 @@ struct ofport;
 struct ofproto_dpif;
 
 /* What one cannot see by looking at a port, but has to be told, see struct
- * ofproto_bundle_settings, set_queues() of the ofproto class, and the
- * database. */
+ * ofproto_bundle_settings, struct ofproto_mirror_settings, set_queues() of the
+ * ofproto class, and the database. */
 struct p2p_port_settings {
+    void *bundle;               /* Only to be compared. */
     bool bonded;                /* One of several in a bundle. */
     bool lacp;
     bool protected;             /* Does not talk to other protected ports. */
     bool marks_dscp;            /* Has queues that set the DSCP field. */
     bool p2p;                   /* Not switched off by the user. */
     bool policed;               /* What comes in by it is limited. */
+    bool mirrored_in;           /* Packets that come in by it... */
+    bool mirrored_out;          /* ...or go out by it, perhaps not all. */
+    bool mirror_output;         /* What is mirrored goes out by it. */
     int mtu;
 };
 

@@ -110,6 +110,7 @@ p2p_bridge_add(struct ofproto *ofproto)
     hmap_init(&b->ports);
     hmap_init(&b->credited);
     ovs_list_init(&b->busy);
+    ovs_list_init(&b->mirrors);
     ovs_list_init(&b->touched);
     ovs_list_init(&b->touched_later);
     p2p_index_init(&b->index, port_touch__);
@@ -130,6 +131,7 @@ p2p_bridge_remove(struct ofproto *ofproto)
     hmap_remove(&p2p_bridges, &b->node);
     ovs_mutex_unlock(&ofproto_mutex);
 
+    p2p_mirror_clear(b);
     p2p_index_destroy(&b->index);
     hmap_destroy(&b->credited);
     hmap_destroy(&b->ports);
@@ -301,9 +303,10 @@ p2p_port_set_queues(const struct ofport *ofport, bool marks_dscp)
     }
 }
 
-/* The ports that 's' names have the settings in 's'. */
+/* The ports that 's' names make up bundle 'aux' and have the settings in
+ * 's'. */
 void
-p2p_bundle_set(const struct ofproto *ofproto,
+p2p_bundle_set(const struct ofproto *ofproto, void *aux,
                const struct ofproto_bundle_settings *s)
 {
     struct p2p_bridge *b = p2p_bridge_find(ofproto);
@@ -315,6 +318,7 @@ p2p_bundle_set(const struct ofproto *ofproto,
         struct p2p_port *port = p2p_port_find(b, s->members[i]);
 
         if (port) {
+            port->told.bundle = aux;
             port->told.bonded = s->n_members > 1;
             port->told.lacp = s->lacp != NULL;
             port->told.protected = s->protected;
@@ -436,12 +440,16 @@ static bool
 settings_equal(const struct p2p_port_settings *a,
                const struct p2p_port_settings *b)
 {
-    return (a->bonded == b->bonded
+    return (a->bundle == b->bundle
+            && a->bonded == b->bonded
             && a->lacp == b->lacp
             && a->protected == b->protected
             && a->marks_dscp == b->marks_dscp
             && a->p2p == b->p2p
             && a->policed == b->policed
+            && a->mirrored_in == b->mirrored_in
+            && a->mirrored_out == b->mirrored_out
+            && a->mirror_output == b->mirror_output
             && a->mtu == b->mtu);
 }
 
@@ -455,6 +463,14 @@ port_look(struct p2p_port *port)
 
     if (netdev_get_mtu(ofport->netdev, &settings.mtu)) {
         settings.mtu = 0;
+    }
+    p2p_mirror_look(port->bridge, &settings);
+    if (settings.mirrored_in != port->settings.mirrored_in
+        || settings.mirrored_out != port->settings.mirrored_out) {
+        /* The base leaves alone the flows that the datapath has.  Those that
+         * packets come back to when a link ends would not know of the mirror,
+         * for as long as packets come. */
+        port->bridge->ofproto->backer->need_revalidate = REV_RECONFIGURE;
     }
     source = p2p_source_veto(ofport, &settings);
     sink = p2p_sink_veto(ofport, &settings);

@@ -15,6 +15,7 @@
  *
  *   - p2p-detector.c: asks the flow tables, with p2p-probe.c.
  *   - p2p-veto.c: what else has a say.
+ *   - p2p-mirror.c: which ports are mirrored.
  *   - p2p-index.c: which ports to ask again when a rule changes.
  *   - p2p.c: keeps the answers up to date, and the links to them.
  *   - p2p-counters.c: counts what went past the switch.
@@ -57,6 +58,7 @@ struct ofgroup;
 struct ofport;
 struct ofproto;
 struct ofproto_bundle_settings;
+struct ofproto_mirror_settings;
 struct ovsrec_bridge;
 struct rule;
 
@@ -74,8 +76,10 @@ void p2p_port_remove(struct ofport *) OVS_EXCLUDED(ofproto_mutex);
 void p2p_configure(struct ofproto *, const struct ovsrec_bridge *);
 void p2p_port_changed(const struct ofport *);
 void p2p_port_set_queues(const struct ofport *, bool marks_dscp);
-void p2p_bundle_set(const struct ofproto *,
+void p2p_bundle_set(const struct ofproto *, void *aux,
                     const struct ofproto_bundle_settings *);
+void p2p_mirror_set(const struct ofproto *, void *aux,
+                    const struct ofproto_mirror_settings *);
 
 /* Flow tables. */
 void p2p_rule_inserted(const struct rule *, const struct rule *replaced)

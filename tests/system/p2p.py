@@ -280,7 +280,23 @@ SETTINGS = [
     # The bridge.
     ('-- --id=@p get Port p3 -- --id=@m create Mirror name=m select-all=true '
      'output-port=@p -- set Bridge br0 mirrors=@m',
-     'clear Bridge br0 mirrors', 'bridge has a mirror'),
+     'clear Bridge br0 mirrors', 'p1: has a mirror of what comes in'),
+    ('-- --id=@p get Port p1 -- --id=@o get Port p3 -- --id=@m create Mirror '
+     'name=m select-src-port=@p output-port=@o -- set Bridge br0 mirrors=@m',
+     'clear Bridge br0 mirrors', 'p1: has a mirror of what comes in'),
+    ('-- --id=@p get Port p2 -- --id=@m create Mirror name=m '
+     'select-dst-port=@p output-vlan=9 -- set Bridge br0 mirrors=@m',
+     'clear Bridge br0 mirrors', 'p2: has a mirror of what goes out'),
+    ('-- --id=@p get Port p1 -- --id=@o get Port p3 -- --id=@m create Mirror '
+     'name=m select-src-port=@p select-vlan=5 output-port=@o -- '
+     'set Bridge br0 mirrors=@m',
+     'clear Bridge br0 mirrors', 'p1: has a mirror of what comes in'),
+    ('-- --id=@p get Port p3 -- --id=@o get Port p1 -- --id=@m create Mirror '
+     'name=m select-src-port=@p output-port=@o -- set Bridge br0 mirrors=@m',
+     'clear Bridge br0 mirrors', 'p1: is the output port of a mirror'),
+    ('-- --id=@p get Port p3 -- --id=@o get Port p2 -- --id=@m create Mirror '
+     'name=m select-src-port=@p output-port=@o -- set Bridge br0 mirrors=@m',
+     'clear Bridge br0 mirrors', 'p2: is the output port of a mirror'),
     ('-- --id=@s create sFlow targets="127.0.0.1:6343" header=128 '
      'sampling=10 polling=0 -- set Bridge br0 sflow=@s',
      'clear Bridge br0 sflow', 'bridge has sFlow'),
@@ -371,6 +387,13 @@ HARMLESS = [
      'connection_mode=out-of-band -- set-fail-mode br0 secure',
      'del-controller br0'),
     ('set Port p3 lacp=active', 'set Port p3 lacp=off'),
+    # Mirrors of other ports, and of the other direction only.
+    ('-- --id=@p get Port p3 -- --id=@o get Port p4 -- --id=@m create Mirror '
+     'name=m select-src-port=@p select-dst-port=@p output-port=@o -- '
+     'set Bridge br0 mirrors=@m', 'clear Bridge br0 mirrors'),
+    ('-- --id=@p get Port p1 -- --id=@q get Port p2 -- --id=@m create Mirror '
+     'name=m select-src-port=@q select-dst-port=@p output-vlan=9 -- '
+     'set Bridge br0 mirrors=@m', 'clear Bridge br0 mirrors'),
 ]
 
 
