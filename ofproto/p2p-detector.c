@@ -30,6 +30,9 @@ COVERAGE_DEFINE(p2p_probe);
  * counting tables and groups whether they are nested or not. */
 #define MAX_STEPS 48
 
+/* So it does with that many bytes on the stack. */
+#define MAX_STACK 65536
+
 struct p2p_ctx {
     struct ofproto_dpif *ofproto;
     ovs_version_t version;
@@ -215,6 +218,10 @@ take_step(struct p2p_ctx *ctx)
         fail(ctx, "more than %d tables and groups on the way", MAX_STEPS);
         return false;
     }
+    if (ctx->stack.size >= MAX_STACK) {
+        fail(ctx, "more than %d bytes on the stack", MAX_STACK);
+        return false;
+    }
     return true;
 }
 
@@ -293,6 +300,7 @@ forget_subfield(struct p2p_ctx *ctx, const struct mf_subfield *sf)
     mf_write_subfield_flow(sf, &zeros, &ctx->known.masks);
 }
 
+/* Action 'a' changes packets, or metadata that is no scratch. */
 static void
 modify(struct p2p_ctx *ctx, const struct ofpact *a)
 {
@@ -300,6 +308,10 @@ modify(struct p2p_ctx *ctx, const struct ofpact *a)
         ctx->modified = true;
         ctx->modifier = a->type;
     }
+
+    /* They may go on to other tables, after they went out. */
+    ctx->known.masks.pkt_mark = 0;
+    memset(&ctx->known.masks.tunnel, 0, sizeof ctx->known.masks.tunnel);
 }
 
 static void
@@ -354,6 +366,12 @@ follow_pop(struct p2p_ctx *ctx, const struct ofpact_stack *pop)
 
     if (!is_scratch(pop->subfield.field)) {
         fail(ctx, "action %a changes packets", pop->ofpact.type);
+        return;
+    }
+    if (pop->subfield.field->id == MFF_IN_PORT_OXM) {
+        /* With 32 bits, there are numbers of no port.  One that is known in
+         * part cannot be told from one that is known. */
+        fail(ctx, "action %a makes up an input port", pop->ofpact.type);
         return;
     }
     /* With an empty stack, nothing is changed. */

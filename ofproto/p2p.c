@@ -499,6 +499,25 @@ watches_changed(const struct p2p_answer *answer,
     return false;
 }
 
+/* True if a bucket may have come to life, or died.  BFD and CFM change that
+ * when they find out, and tell nobody. */
+static bool
+liveness_changed(const struct p2p_bridge *b)
+{
+    const struct p2p_port *port;
+
+    if (!b->n_group_users) {
+        return false;
+    }
+    HMAP_FOR_EACH (port, node, &b->ports) {
+        if (answer_has_groups(port->answer)
+            && watches_changed(port->answer, b->ofproto)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Touches the ports that have changed, and those whose answers depend on ports
  * that have. */
 static void
@@ -777,7 +796,8 @@ bridge_run(struct p2p_bridge *b)
     uint64_t connectivity_seqno = seq_read(connectivity_seq_get());
     struct p2p_reason veto = bridge_veto(b);
     bool look = (b->ports_changed
-                 || connectivity_seqno != b->connectivity_seqno);
+                 || connectivity_seqno != b->connectivity_seqno
+                 || liveness_changed(b));
     struct p2p_port *port;
 
     if (look) {

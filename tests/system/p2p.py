@@ -15,9 +15,9 @@ F_LINKS = 1 << 2                # DPDKR_F_LINKS of dpdkr/abi.h
 
 class P2pScene(Scene):
     """A switch with ports p1 to p4, OpenFlow ports 1 to 4, all with a
-    peer."""
+    peer.  'options' says what options port N has."""
 
-    def __init__(self, lab, stack, n=4, **kwargs):
+    def __init__(self, lab, stack, n=4, options=lambda _: (), **kwargs):
         super().__init__(lab, p2p=True, **kwargs)
         stack.callback(self.detach_all)
         # Our peers say that they follow orders, and do not.
@@ -25,7 +25,7 @@ class P2pScene(Scene):
         self.peers = {}
         for i in range(1, n + 1):
             name = 'p%d' % i
-            self.add(name, 'ofport_request=%d' % i)
+            self.add(name, 'ofport_request=%d' % i, *options(i))
             self.attach(name)
         for name in self.peers:
             self.switch.wait_link(name)
@@ -206,6 +206,14 @@ TABLES = [
     (['in_port=1,actions=load:3->NXM_OF_IN_PORT[],2'], [],
      'no: pretend to come from port 3'),
     (['in_port=1,actions=load:0->NXM_OF_IN_PORT[],1'], [], 'no: back to'),
+    (['in_port=1,actions=push:NXM_OF_IN_PORT[],load:0->NXM_OF_IN_PORT[],'
+      'pop:NXM_OF_IN_PORT[],2'], [], 'p2'),
+    (['in_port=1,actions=push:NXM_OF_ETH_SRC[0..15],pop:NXM_OF_IN_PORT[],2'],
+     [], 'no: pop makes up an input port'),
+    # Known in part: 0x1234 and what is in the packet.
+    (['in_port=1,actions=load:0x12340000->NXM_NX_REG0[],'
+      'move:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG0[0..15],push:NXM_NX_REG0[],'
+      'pop:OXM_OF_IN_PORT[],2'], [], 'no: pop makes up an input port'),
     # What changes packets.
     (['in_port=1,actions=mod_dl_dst:02:00:00:00:00:09,2'], [],
      'no: changes packets'),
@@ -214,6 +222,13 @@ TABLES = [
      'no: more than once'),
     (['in_port=1,actions=push_vlan:0x8100,set_field:4097->vlan_vid,2'], [],
      'no: changes packets'),
+    # What they are changed to matters after they went out, too.
+    (['in_port=1,actions=2,load:1->NXM_NX_PKT_MARK[],resubmit(,1)',
+      'table=1,pkt_mark=1,actions=3'], [],
+     'no: not all packets match the same rule in table 1'),
+    (['in_port=1,actions=2,set_field:10.0.0.1->tun_dst,resubmit(,1)',
+      'table=1,tun_dst=10.0.0.1,actions=3'], [],
+     'no: not all packets match the same rule in table 1'),
     (['in_port=1,actions=set_queue:1,2'], [], 'no: queue'),
     (['in_port=1,actions=set_queue:1,pop_queue,2'], [], 'p2'),
     (['in_port=1,actions=enqueue:2:1'], [], 'no: queue'),
@@ -556,6 +571,36 @@ def test_liveness(lab):
         scene.expect('p1', 'no: packets are dropped')
         ofctl('-O', 'OpenFlow15', 'del-groups', 'br0', 'group_id=1')
         scene.expect('p1', 'no: match no rule in table 0')
+
+
+def test_bfd_liveness(lab):
+    """A bucket that dies because BFD says so."""
+    lab.expect_log(r'bfd\|WARN')
+    with p2p_scene(lab) as scene:
+        scene.flows('in_port=1,actions=group:1', groups=[
+            'group_id=1,type=ff,bucket=watch_port:3,actions=2,'
+            'bucket=watch_port:4,actions=4'])
+        scene.expect('p1', 'p2')
+        for _ in range(5):
+            scene.switch.vsctl('set', 'Interface', 'p3', 'bfd:enable=true')
+            scene.expect('p1', 'p4')
+            scene.switch.vsctl('clear', 'Interface', 'p3', 'bfd')
+            scene.expect('p1', 'p2')
+
+
+def test_stack(lab):
+    """A stack so large that the switch gives up."""
+    push = ','.join(['push:NXM_NX_XXREG0[]'] * 2000)
+    with p2p_scene(lab) as scene:
+        flows = ['in_port=1,actions=%s,resubmit(,1)' % push,
+                 'table=1,actions=resubmit(,2)', 'table=2,actions=2']
+        scene.flows(*flows)
+        scene.expect('p1', 'p2')
+        flows[1] = 'table=1,actions=%s,resubmit(,2)' % push
+        scene.flows(*flows)
+        scene.expect('p1', 'no: bytes on the stack')
+        text = scene.switch.appctl('ofproto/trace', 'br0', 'in_port=1')
+        check('over 64 kB of stack' in text, 'the switch does not mind')
 
 
 def test_rules_go(lab):
