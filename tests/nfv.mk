@@ -173,3 +173,8 @@ tests_ethdev_latency_CPPFLAGS = $(DPDK_DRIVER_CFLAGS)
 tests_ethdev_latency_CFLAGS = $(NFV_CFLAGS)
 tests_ethdev_latency_LDADD = $(DPDK_DRIVER_LIBS)
 endif
+
+# Loads the random flow tables of tests/system/p2p_oracle.py.
+noinst_PROGRAMS += tests/p2p-load
+tests_p2p_load_SOURCES = tests/p2p-load.c
+tests_p2p_load_LDADD = lib/libopenvswitch.la
