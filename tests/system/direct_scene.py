@@ -10,7 +10,7 @@ import signal
 from nfv.lab import wait_until
 from nfv.testing import check, check_equal
 
-from scene import Scene
+from scene import Scene, check_intact
 
 # Frames for each thing that is looked at under numbered traffic.
 FRAMES = int(os.environ.get('NFV_DIRECT_FRAMES', '50000'))
@@ -106,18 +106,6 @@ class DirectScene(Scene):
     def echo(self, port, *args):
         return self.tool('echo', '--quiet', *args, self.paths[port])
 
-    def functions(self, *pairs, commands=(), name='functions', **kwargs):
-        """Starts one testpmd that plays as many functions as there are
-        'pairs' of ports."""
-        paths = [self.paths[port] for pair in pairs for port in pair]
-        pmd = self.testpmd(name, paths, **kwargs)
-        for command in [*commands, 'start']:
-            pmd.command(command)
-        for pair in pairs:
-            for port in pair:
-                self.switch.wait_link(port)
-        return pmd
-
 
 class ChainScene(DirectScene):
     """in - f1a f1b - f2a f2b - ... - out, with 'n' functions.  'hops' leads
@@ -153,14 +141,3 @@ def drained(tool, count=0):
     print(json.dumps(result))
     check_intact(result, count)
     return result
-
-
-def check_intact(result, count=0):
-    """Nothing was lost, changed, doubled or overtaken."""
-    for what in 'lost', 'reordered', 'duplicated', 'corrupted', 'other':
-        check_equal(result[what], 0, what)
-    check_equal(result['received'], result['sent'], 'received')
-    check(result['sent'] > 0, 'nothing was sent')
-    if count:
-        check_equal(result['sent'], count, 'sent')
-    check_equal(result['rx_bytes'], result['tx_bytes'], 'bytes')

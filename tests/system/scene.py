@@ -128,6 +128,18 @@ class Scene:
         kwargs.setdefault('lcores', '0@0,1@0')
         return self.lab.testpmd(name, devices, args=args, **kwargs)
 
+    def functions(self, *pairs, commands=(), name='functions', **kwargs):
+        """Starts one testpmd that plays as many functions as there are
+        'pairs' of ports, and waits for their links."""
+        paths = [self.paths[port] for pair in pairs for port in pair]
+        pmd = self.testpmd(name, paths, **kwargs)
+        for command in [*commands, 'start']:
+            pmd.command(command)
+        for pair in pairs:
+            for port in pair:
+                self.switch.wait_link(port)
+        return pmd
+
     def log_count(self, pattern):
         return len(re.findall(pattern, self.switch.vlog()))
 
@@ -170,6 +182,18 @@ class Tool(Process):
         if self.running():
             self.send_signal(signal.SIGTERM)
         return self.result(20, success)
+
+
+def check_intact(result, count=0):
+    """Nothing of what a Tool has sent and received was lost, changed, doubled
+    or overtaken."""
+    for what in 'lost', 'reordered', 'duplicated', 'corrupted', 'other':
+        check_equal(result[what], 0, what)
+    check_equal(result['received'], result['sent'], 'received')
+    check(result['sent'] > 0, 'nothing was sent')
+    if count:
+        check_equal(result['sent'], count, 'sent')
+    check_equal(result['rx_bytes'], result['tx_bytes'], 'bytes')
 
 
 def quote(port):

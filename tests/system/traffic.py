@@ -10,36 +10,12 @@ from nfv.lab import wait_until
 from nfv.peer import Peer, make_frame
 from nfv.testing import check, check_equal, options
 
-from scene import Scene
+from scene import Scene, check_intact
 
 # Frames of the long numbered test, and megabytes of the TCP transfers.
 # 10 million frames take some minutes on two cores.
 FRAMES = int(os.environ.get('NFV_FRAMES', '2000000'))
 MEGABYTES = int(os.environ.get('NFV_MEGABYTES', '1024'))
-
-
-def _functions(scene, name, *pairs, vdev='', commands=('set fwd io',), args=(),
-               **kwargs):
-    """Starts one testpmd on core 0 that plays as many functions as there are
-    'pairs' of ports."""
-    paths = [scene.paths[port] for pair in pairs for port in pair]
-    pmd = scene.testpmd(name, paths, vdev, args, **kwargs)
-    for command in commands:
-        pmd.command(command)
-    pmd.command('start')
-    for pair in pairs:
-        for port in pair:
-            scene.switch.wait_link(port)
-    return pmd
-
-
-def _check_result(result, count=None):
-    for what in 'lost', 'reordered', 'duplicated', 'corrupted', 'other':
-        check_equal(result[what], 0, what)
-    check_equal(result['received'], result['sent'], 'received')
-    if count:
-        check_equal(result['sent'], count, 'sent')
-    check_equal(result['rx_bytes'], result['tx_bytes'], 'bytes')
 
 
 def _check_statistics(scene, hops, result):
@@ -92,13 +68,13 @@ def _numbered(lab, count, other_config=(), chain_args=(), port_options=(),
     for port in ports:
         scene.add(port, *port_options)
     _chain_flows(scene, ports)
-    _functions(scene, 'functions', ('f1', 'f2'), ('f3', 'f4'), **kwargs)
+    scene.functions(('f1', 'f2'), ('f3', 'f4'), **kwargs)
     tool = scene.tool('pair', '--window=512', '--count=%d' % count,
                       '--timeout=20', *chain_args, scene.paths['in'],
                       scene.paths['out'])
     result = tool.result(timeout=3000)
     print(json.dumps(result))
-    _check_result(result, count)
+    check_intact(result, count)
     _check_statistics(scene, [('in', 'f1'), ('f2', 'f3'), ('f4', 'out')],
                       result)
     return scene, result
@@ -163,8 +139,7 @@ def test_functions_do_something(lab):
     scene = Scene(lab, ['in', 'f1', 'f2', 'out'])
     _chain_flows(scene, ['in', 'f1', 'f2', 'out'])
     s = scene.switch
-    pmd = _functions(scene, 'function', ('f1', 'f2'),
-                     commands=['set fwd macswap'])
+    pmd = scene.functions(('f1', 'f2'), commands=['set fwd macswap'])
     with Peer(scene.paths['in']) as a, Peer(scene.paths['out']) as b:
         s.wait_link('in')
         s.wait_link('out')
@@ -196,7 +171,7 @@ def test_client_library_chain(lab):
     result = scene.tool('pair', '--window=256', '--count=50000',
                         '--timeout=20', scene.paths['in'],
                         scene.paths['out']).result(timeout=60)
-    _check_result(result, 50000)
+    check_intact(result, 50000)
     _check_statistics(scene, [('in', 'f1'), ('f2', 'f3'), ('f4', 'out')],
                       result)
     for function in functions:
@@ -286,8 +261,7 @@ class Hosts:
         _chain_flows(scene, [ends[0], 'f1', 'f2', 'f3', 'f4', ends[1]])
         args = ['--max-pkt-len=%d' % (mtu + 18), '--mbuf-size=9728'] \
             if mtu != 1500 else []
-        self.pmd = _functions(scene, 'functions', ('f1', 'f2'), ('f3', 'f4'),
-                              args=args)
+        self.pmd = scene.functions(('f1', 'f2'), ('f3', 'f4'), args=args)
 
     def offloads(self, on):
         """Switches the offloads of both ends; returns what is on."""
