@@ -588,18 +588,19 @@ dpdkr_orders_queue_waits(struct dpdkr_port *port, uint32_t queue)
     return waits;
 }
 
-/* Opens the gates that are closed until 'dst' has emptied a link that is to be
- * left, without waiting for that. */
+/* Opens those gates of 'queues', a bit each, that are closed until 'dst' has
+ * emptied a link that is to be left, without waiting for that. */
 void
 dpdkr_orders_open_late_gates(struct dpdkr_port *port,
-                             const struct dpdkr_port *dst)
+                             const struct dpdkr_port *dst, uint64_t queues)
 {
     for (uint32_t i = 0; i < port->n_queues; i++) {
         struct dpdkr_port_queue *q = &port->queues[i];
         struct dpdkr_gate *gate = &q->gate;
 
         ovs_spin_lock(&q->rx_lock);
-        if (gate->state == DPDKR_GATE_CLOSED && gate->route.dst == dst
+        if (queues & UINT64_C(1) << i
+            && gate->state == DPDKR_GATE_CLOSED && gate->route.dst == dst
             && gate->route.number != port->orders.number) {
             gate->state = DPDKR_GATE_OPEN;
             gate->route.dst = NULL;

@@ -106,7 +106,8 @@ void dpdkr_orders_gate(struct dpdkr_port *, uint32_t queue,
                        struct dpdkr_gate *);
 bool dpdkr_orders_queue_waits(struct dpdkr_port *, uint32_t queue);
 void dpdkr_orders_open_late_gates(struct dpdkr_port *,
-                                  const struct dpdkr_port *dst);
+                                  const struct dpdkr_port *dst,
+                                  uint64_t queues);
 void dpdkr_orders_open_gates(struct dpdkr_port *,
                              const struct dpdkr_port *dst);
 

@@ -171,6 +171,45 @@ dpdkr_dir_has_followed(const struct dpdkr_link *link, int side)
     return true;
 }
 
+/* Returns the queues of side 'side' of 'link' whose last note there the receiver
+ * has had for DPDKR_LINK_PATIENCE_MS without reading it, one bit each.  A queue
+ * that was idle, or whose peer stood still, may leave the link long after it
+ * was ordered to: the receiver's time begins with the note. */
+uint64_t
+dpdkr_dir_late_queues(struct dpdkr_link *link, int side, long long int now)
+{
+    struct dpdkr_dir *dir = &link->dir[side];
+    uint32_t n = MIN(link->end[side]->port->n_queues, link->mem->g.n_queues);
+    uint64_t late = 0;
+
+    for (uint32_t q = 0; q < n; q++) {
+        if (queue_state(link, side, q) != QUEUE_LEFT) {
+            dir->left_since[q] = 0;
+        } else if (!dir->left_since[q]) {
+            dir->left_since[q] = now;
+        } else if (now - dir->left_since[q] > DPDKR_LINK_PATIENCE_MS) {
+            late |= UINT64_C(1) << q;
+        }
+    }
+    return late;
+}
+
+/* Returns true if the receiver of what side 'side' of 'link' sends has had no
+ * room for a note of a handover to the link for some time, although the next
+ * order is to go back. */
+bool
+dpdkr_dir_is_held_up(struct dpdkr_link *link, int side, long long int now)
+{
+    struct dpdkr_dir *dir = &link->dir[side];
+
+    if (!dpdkr_end_has_note_in_hold(link->end[side])) {
+        dir->hold_since = 0;
+    } else if (!dir->hold_since) {
+        dir->hold_since = now;
+    }
+    return dir->hold_since && now - dir->hold_since > DPDKR_LINK_PATIENCE_MS;
+}
+
 /* Returns true if nothing waits in what side 'side' of 'link' fills. */
 bool
 dpdkr_dir_is_empty(const struct dpdkr_link *link, int side)

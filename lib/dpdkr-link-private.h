@@ -47,7 +47,12 @@ struct dpdkr_dir {
     long long int since;        /* When the last handover was ordered. */
     bool followed;              /* What is sent from now on goes over the link:
                                  * dpdkr_dir_has_followed() was true once. */
-    bool late;                  /* The gates were opened without an answer. */
+    long long int left_since[DPDKR_MAX_QUEUES]; /* Since when the receiver is
+                                 * known to have the last note of a queue and
+                                 * not to have read it, or 0. */
+    long long int hold_since;   /* The same for notes that it has no room for,
+                                 * once it was ordered back. */
+    bool late;                  /* A gate was opened without an answer. */
     uint64_t conss;             /* Sum of the receiver's indexes, and... */
     long long int stuck_since;  /* ...since when it has not moved with frames
                                  * waiting, or LLONG_MAX. */
@@ -166,6 +171,11 @@ uint64_t dpdkr_dir_left_frames(const struct dpdkr_link *, int side)
 enum dpdkr_queue_state dpdkr_dir_state(const struct dpdkr_link *, int side)
     OVS_REQUIRES(dpdkr_link_mutex);
 bool dpdkr_dir_has_followed(const struct dpdkr_link *, int side)
+    OVS_REQUIRES(dpdkr_link_mutex);
+uint64_t dpdkr_dir_late_queues(struct dpdkr_link *, int side,
+                               long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+bool dpdkr_dir_is_held_up(struct dpdkr_link *, int side, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex);
 bool dpdkr_dir_is_defiant(struct dpdkr_link *, int side, long long int now)
     OVS_REQUIRES(dpdkr_link_mutex);

@@ -109,6 +109,8 @@ to_port(struct dpdkr_end *src, long long int now)
     dir->since = now;
     dir->next_look = now + DPDKR_LINK_PATIENCE_MS;
     dir->defiance = 0;
+    dir->hold_since = 0;
+    memset(dir->left_since, 0, sizeof dir->left_since);
     COVERAGE_INC(dpdkr_handover_to_port);
     VLOG_DBG("%s: handing back to the switch (handover %"PRIu32")",
              src->name, number);
@@ -491,6 +493,7 @@ run_dir(struct dpdkr_link *link, int side, long long int now)
     struct dpdkr_end *src = link->end[side];
     struct dpdkr_dir *dir = &link->dir[side];
     enum dpdkr_queue_state state;
+    uint64_t late;
 
     if (!dir->number) {
         return false;
@@ -525,21 +528,21 @@ run_dir(struct dpdkr_link *link, int side, long long int now)
         }
         return true;
     }
-    if (state == QUEUE_LEFT && !dir->late
-        && now - dir->since > DPDKR_LINK_PATIENCE_MS) {
+    late = dpdkr_dir_late_queues(link, side, now);
+    if (late) {
         /* Others must not wait for this receiver.  What it finds in the link
          * when it goes on may come after what it gets through its port. */
-        VLOG_INFO_RL(&rl, "%s: peer of %s has not emptied the link for %d ms, "
-                     "going on without", src->name, link->end[!side]->name,
-                     DPDKR_LINK_PATIENCE_MS);
-        COVERAGE_INC(dpdkr_handover_late);
-        src->stats.late++;
+        if (!dir->late) {
+            VLOG_INFO_RL(&rl, "%s: peer of %s has not emptied the link for %d "
+                         "ms, going on without", src->name,
+                         link->end[!side]->name, DPDKR_LINK_PATIENCE_MS);
+            COVERAGE_INC(dpdkr_handover_late);
+            src->stats.late++;
+        }
         dir->late = true;
-        dpdkr_orders_open_late_gates(src->port, link->end[!side]->port);
+        dpdkr_orders_open_late_gates(src->port, link->end[!side]->port, late);
     }
-    if (state == QUEUE_ENTERING
-        && now - dir->since > DPDKR_LINK_PATIENCE_MS
-        && dpdkr_end_has_note_in_hold(src)) {
+    if (state == QUEUE_ENTERING && dpdkr_dir_is_held_up(link, side, now)) {
         VLOG_INFO_RL(&rl, "%s: peer of %s has had no room for a note for %d "
                      "ms, giving the link up", src->name,
                      link->end[!side]->name, DPDKR_LINK_PATIENCE_MS);
@@ -548,7 +551,7 @@ run_dir(struct dpdkr_link *link, int side, long long int now)
         dpdkr_orders_open_gates(src->port, link->end[!side]->port);
         return true;
     }
-    if (state > QUEUE_IDLE && !dir->late) {
+    if (state > QUEUE_IDLE) {
         dpdkr_link_run_again(dir->since, now);
     }
     return state > QUEUE_AWAY || !dpdkr_dir_is_empty(link, side);

@@ -20,6 +20,10 @@ HANDOVERS = int(os.environ.get('NFV_HANDOVERS', '100'))
 # Rounds in which a peer or the switch is stopped or killed.
 ROUNDS = int(os.environ.get('NFV_CHAOS', '10'))
 
+# Seconds that the switch waits for a peer that is alive, <dpdkr/link.h>.
+PATIENCE = 1
+
+
 def _random():
     seed = int(os.environ.get('NFV_SEED', random.randrange(1 << 30)))
     print('NFV_SEED=%d' % seed)
@@ -223,6 +227,42 @@ def test_receiver_is_late(lab):
     print(counters)
     check_equal(scene.totals('a')['lost'],
                 counters['b']['tx_ring_full_drops'], 'lost')
+
+
+@options(timeout=300 + ROUNDS)
+def test_sender_is_late(lab):
+    """A sender that follows the order to leave the link only after the time
+    that the switch waits for receivers: the receiver has that time all the
+    same, and nothing is overtaken."""
+    scene = TrafficScene(lab, 'a')
+    scene.start('--window=512')
+    sender, receiver = scene.tools['a'], scene.tools['b']
+    on_time = 0
+    while on_time < max(2, ROUNDS // 5):
+        late = scene.counter('a', 'direct_late_handovers')
+        packets = scene.ways['a'].packets(False)
+        sender.send_signal(signal.SIGSTOP)
+        # So that it has something to send when it goes on.
+        wait_until(lambda: scene.totals('a')['lost'] == 0, 20,
+                   'all packets to arrive', 0.001)
+        receiver.send_signal(signal.SIGSTOP)
+        scene.veto('a')
+        time.sleep(PATIENCE + 0.2)
+        start = time.monotonic()
+        sender.send_signal(signal.SIGCONT)
+        wait_until(lambda: scene.ways['a'].packets(False) > packets,
+                   20, 'packets in the port', 0.001)
+        # The switch looks at it several times meanwhile.
+        time.sleep(PATIENCE / 5)
+        receiver.send_signal(signal.SIGCONT)
+        scene.ways['a'].wait(False, scene.check_running)
+        in_time = time.monotonic() - start < PATIENCE
+        late = scene.counter('a', 'direct_late_handovers') - late
+        check(not (in_time and late), 'the switch did not wait')
+        on_time += in_time
+        scene.hand_over('a', True)
+    scene.finish()
+    _check_intact(scene, on_time)
 
 
 @options(timeout=300 + 6 * ROUNDS)

@@ -84,6 +84,12 @@ class Way:
         mem, side = self._open_link() if direct else (self.port, 1)
         return mem, [2 * q + side for q in range(mem.n_queues)]
 
+    def packets(self, direct):
+        """Returns how many packets the peer has put into the link, or into
+        the port, since that was made."""
+        mem, rings = self.rings(direct)
+        return sum(mem.u64[mem.ring(ring, PACKETS) // 2] for ring in rings)
+
     def wait(self, direct, running):
         """Waits until each queue of the peer has gone over to the link, or
         back, has sent something there, and that was taken."""
@@ -138,6 +144,8 @@ class TrafficScene(Scene):
         self.number = {port: self.switch.interface(port, 'ofport')
                        for port in 'ab'}
         self.cross(('a', 'b'))
+        # Nobody reads what the switch says of ports.
+        lab.expect_log(r'rconn\|WARN\|br0<->unix')
         self.connection = openflow.OpenFlow(self.switch)
         self.ways = {port: Way(self.paths[port]) for port in 'ab'}
         self.states = {port: State(lab, port) for port in 'ab'}
