@@ -171,10 +171,10 @@ dpdkr_dir_has_followed(const struct dpdkr_link *link, int side)
     return true;
 }
 
-/* Returns the queues of side 'side' of 'link' whose last note there the receiver
- * has had for DPDKR_LINK_PATIENCE_MS without reading it, one bit each.  A queue
- * that was idle, or whose peer stood still, may leave the link long after it
- * was ordered to: the receiver's time begins with the note. */
+/* Returns the queues of side 'side' of 'link' whose last note there the
+ * receiver has had for DPDKR_LINK_PATIENCE_MS without reading it, one bit
+ * each.  A queue that was idle, or whose peer stood still, may leave the link
+ * long after it was ordered to: the receiver's time begins with the note. */
 uint64_t
 dpdkr_dir_late_queues(struct dpdkr_link *link, int side, long long int now)
 {

@@ -40,7 +40,7 @@ def _check_intact(scene, handovers):
     scene.check_order(late)
     for port in 'ab':
         for name in ('direct_lost_packets', 'direct_failed_links',
-                     'tx_ring_full_drops', 'tx_no_peer_drops'):
+                     'tx_ring_full_drops'):
             check_equal(counters[port][name], 0, '%s of %s' % (name, port))
         check(counters[port]['direct_late_handovers']
               <= max(1, handovers // 100), 'handovers are late: %s', counters)
