@@ -17,8 +17,8 @@ from nfv.testing import check, check_equal
 
 from scene import Scene
 
-# Type and priority of flows that take no packet of the tests.  As long as there
-# is one for a port, what that sends is not all for one other port.
+# Type and priority of flows that take no packet of the tests.  As long as
+# there is one for a port, what that sends is not all for one other port.
 VETO_TYPE = 0x88cc
 VETO_PRIORITY = 60000
 
