@@ -27,8 +27,9 @@ Each benchmark measures two or more *sides* in turns, in one run: what matters
 is what one has of the other, since the machines are shared and differ.  The
 numbers are medians of all rounds; beside them is the range.  "lost" counts
 the packets that did not arrive.  "core" is how much of its processor core each
-of the polling threads had at least: the rest went to something else that ran
-meanwhile.
+of the polling threads had at least.  Most have real-time priority while they
+are measured, which Linux limits to 95 %; less than that means that something
+else ran meanwhile.
 
 ``make bench SCENARIO=NAME`` repeats one of these; the results with every
 single run are in ``Documentation/nfv/benchmarks/NAME.json``.  The program's
