@@ -360,15 +360,14 @@ rx_refresh(struct dpdkr_peer_queue *q)
     /* Partner: rx_port_note(). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
-        const struct dpdkr_link_offer *offer = &q->control->offer[i];
         struct dpdkr_link *link = current_link(q, i);
         uint32_t drain, force;
 
         if (!link || q->index >= link->n_rxq) {
             continue;
         }
-        drain = get32(&offer->rx_drain);
-        force = get32(&offer->rx_force);
+        drain = get32(&q->control->offer[i].rx_drain);
+        force = get32(&link->force);
         for (uint32_t j = q->index; j < link->n_rings; j += link->n_rxq) {
             struct dpdkr_link_ring *r = &link->rings[j];
 
@@ -415,7 +414,7 @@ rx_port_note(struct dpdkr_peer_queue *q, uint32_t number, uint16_t pad)
         complete &= get32(&seen[i]) == number;
     }
     if (!complete) {
-        uint32_t force = get32(&q->control->offer[entry].rx_force);
+        uint32_t force = get32(&link->force);
 
         if (!force || (int32_t) (force - number) < 0) {
             return;

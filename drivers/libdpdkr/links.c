@@ -183,6 +183,22 @@ link_open(const struct dpdkr_links *links,
     return 0;
 }
 
+/* Has all queues look anew at what there is to read, those that sleep over
+ * what 'link' brings as well.  Returns the new generation. */
+static uint32_t
+new_generation(struct dpdkr_links *links, const struct dpdkr_link *link)
+{
+    uint32_t generation = __atomic_add_fetch(&links->shared->generation, 2,
+                                             __ATOMIC_SEQ_CST);
+
+    for (uint32_t i = 0; i < link->n_rxq; i++) {
+        if (link->wake[i]) {
+            dpdkr_links_wake(link->wake[i]);
+        }
+    }
+    return generation;
+}
+
 /* Takes the link in entry 'entry', if there is one, out of use. */
 static void
 retire_link(struct dpdkr_links *links, uint32_t entry)
@@ -196,13 +212,7 @@ retire_link(struct dpdkr_links *links, uint32_t entry)
         links->old[entry] = link;
         __atomic_store_n(&shared->pending, true, __ATOMIC_RELAXED);
         __atomic_store_n(&shared->links[entry], NULL, __ATOMIC_RELAXED);
-        links->old_generation[entry]
-            = __atomic_add_fetch(&shared->generation, 2, __ATOMIC_SEQ_CST);
-        for (uint32_t i = 0; i < link->n_rxq; i++) {
-            if (link->wake[i]) {
-                dpdkr_links_wake(link->wake[i]);
-            }
-        }
+        links->old_generation[entry] = new_generation(links, link);
     }
 }
 
@@ -255,6 +265,7 @@ answer_offer(struct dpdkr_links *links, uint32_t entry, uint32_t seq)
     }
     links->seq[entry] = seq;
     links->told_broken[entry] = false;
+    links->force[entry] = 0;
     for (uint32_t i = 0; i < DPDKR_MAX_QUEUES; i++) {
         set32(&a->rx_done[i], DPDKR_RX_NOTHING);
     }
@@ -291,9 +302,28 @@ answer_offer(struct dpdkr_links *links, uint32_t entry, uint32_t seq)
     answer(links, entry, seq, DPDKR_LINK_MAPPED, 0);
 }
 
+/* Has the queues see 'rx_force' of entry 'entry', where 'link' is, when its
+ * time has come. */
+static void
+run_force(struct dpdkr_links *links, uint32_t entry, struct dpdkr_link *link,
+          int64_t now)
+{
+    uint32_t force = get32(&links->control->offer[entry].rx_force);
+
+    if (force != links->force[entry]) {
+        links->force[entry] = force;
+        links->force_since[entry] = now;
+        set32(&link->force, 0);
+    } else if (force != link->force
+               && now - links->force_since[entry] >= DPDKR_LINKS_FORCE_MS) {
+        set32(&link->force, force);
+        new_generation(links, link);
+    }
+}
+
 /* Looks after entry 'entry'.  Returns false if that waits for queues. */
 static bool
-run_entry(struct dpdkr_links *links, uint32_t entry)
+run_entry(struct dpdkr_links *links, uint32_t entry, int64_t now)
 {
     struct dpdkr_link *link = links->shared->links[entry];
     uint32_t seq = get32(&links->control->offer[entry].seq);
@@ -315,6 +345,8 @@ run_entry(struct dpdkr_links *links, uint32_t entry)
         if (reason == DPDKR_CUT_MEMORY) {
             /* Nobody must touch it any more. */
             retire_link(links, entry);
+        } else {
+            run_force(links, entry, link, now);
         }
     } else if (link) {
         retire_link(links, entry);
@@ -333,13 +365,13 @@ run_entry(struct dpdkr_links *links, uint32_t entry)
 }
 
 void
-dpdkr_links_run(struct dpdkr_links *links)
+dpdkr_links_run(struct dpdkr_links *links, int64_t now)
 {
     bool pending = false;
 
     if (links->control) {
         for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
-            pending |= !run_entry(links, i);
+            pending |= !run_entry(links, i, now);
         }
         __atomic_store_n(&links->shared->pending, pending, __ATOMIC_RELAXED);
     }
@@ -395,6 +427,7 @@ dpdkr_links_start(struct dpdkr_links *links, void *base,
     links->n_txq = n_txq;
     memset(links->seq, 0, sizeof links->seq);
     memset(links->told_broken, 0, sizeof links->told_broken);
+    memset(links->force, 0, sizeof links->force);
 
     /* An odd order is carried out as if it came now. */
     order = dpdkr_order_unpack(dpdkr_peer_order_word(control));

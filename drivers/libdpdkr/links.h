@@ -74,6 +74,11 @@
 #include "memory.h"
 #include "peer.h"
 
+/* How long 'rx_force' has to stand there before it has an effect.  It may be
+ * meant for a peer that was stopped and goes on just now: its queue threads are
+ * to have read by then what waits for them, and the notes in it. */
+#define DPDKR_LINKS_FORCE_MS 200
+
 /* A ring of a link that we read. */
 struct dpdkr_link_ring {
     /* Queue thread that reads the ring. */
@@ -102,6 +107,8 @@ struct dpdkr_link {
     uint32_t entry;             /* Index of its offer. */
     uint32_t seq;               /* Of its offer, never 0. */
     uint32_t broken;            /* DPDKR_CUT_*, atomic. */
+    uint32_t force;             /* 'rx_force' of the offer, once it has stood
+                                 * there for DPDKR_LINKS_FORCE_MS; atomic. */
     uint32_t n_rxq;             /* Receive queues, and... */
     uint32_t n_txq;             /* ...transmit queues of this peer. */
     uint32_t n_rings;           /* Rings that we read. */
@@ -129,6 +136,8 @@ struct dpdkr_links {
     uint32_t n_rxq, n_txq;
     uint32_t seq[DPDKR_MAX_LINKS];      /* Of the offer that was dealt with. */
     bool told_broken[DPDKR_MAX_LINKS];
+    uint32_t force[DPDKR_MAX_LINKS];    /* 'rx_force', as last seen... */
+    int64_t force_since[DPDKR_MAX_LINKS];   /* ...and since when, ms. */
     struct dpdkr_link *old[DPDKR_MAX_LINKS];    /* Out of use, mapped. */
     uint32_t old_generation[DPDKR_MAX_LINKS];
 };
@@ -275,7 +284,7 @@ void dpdkr_links_start(struct dpdkr_links *, void *base,
 void dpdkr_links_stop(struct dpdkr_links *);
 
 /* Looks at the offers and answers. */
-void dpdkr_links_run(struct dpdkr_links *);
+void dpdkr_links_run(struct dpdkr_links *, int64_t now);
 
 /* Returns true if frames go by a link in either direction. */
 bool dpdkr_links_in_use(const struct dpdkr_links *);

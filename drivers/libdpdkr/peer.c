@@ -485,7 +485,7 @@ peer_run_attached(struct dpdkr_peer *peer, bool switch_alive, int64_t now)
         peer_link_changed(peer);
     }
 
-    dpdkr_links_run(&peer->links);
+    dpdkr_links_run(&peer->links, now);
 
     up = ((switch_alive || dpdkr_links_in_use(&peer->links))
           && peer->admin_up

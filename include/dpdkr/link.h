@@ -162,7 +162,9 @@
  *
  * If a note cannot complete R1 (a program that does not poll one of its
  * queues), the switch sets 'rx_force' of the offer to the number after the
- * same time: the receiver activates the ring without waiting for the rest.
+ * same time.  If the number still stands there when the receiver has had time
+ * to read what waited for it, a receiver that was merely stopped having found
+ * all the notes by then, it activates the ring without waiting for the rest.
  *
  *
  * Trust
