@@ -73,8 +73,10 @@ CHANGES = [
     'check_pkt_larger(200)->NXM_NX_REG0[0]',
     'sample(probability=65535,collector_set_id=1,obs_domain_id=0,'
     'obs_point_id=0)',
-    'push_mpls:0x8847', 'push_mpls:0x8847,pop_mpls:0x0800', 'meter:1',
-    'encap(nsh(md_type=1))', 'decap()']
+    'meter:1']
+# What may send packets through the datapath once more.
+RECIRCULATING = ['push_mpls:0x8847', 'push_mpls:0x8847,pop_mpls:0x0800',
+                 'encap(nsh(md_type=1))', 'decap()']
 # Only behind a match of an Ethernet type.
 IP_CHANGES = ['dec_ttl', 'mod_nw_ttl:9', 'mod_nw_tos:4', 'mod_nw_ecn:1',
               'mod_nw_dst:10.0.0.1', 'dec_ttl(1,2)',
@@ -102,12 +104,12 @@ class Tables:
         self.rng = rng
         self.groups = {}        # Of lists of what makes up a group.
         self.flows = {}
-        # With a hash from the datapath and an action set that is longer than
-        # what is left of the actions at the group, or with ct() and an action
-        # set, the base fails an assertion (recirc_alloc_id__()).  So there is
-        # either an action set, or what sends packets through the datapath
-        # once more.
+        # When a packet goes through the datapath once more, for the hash of a
+        # group, for ct() or for what is behind MPLS, while its action set is
+        # longer than what is left of the actions, the base fails an assertion
+        # (recirc_alloc_id__()).  So there is either an action set or that.
         self.recirculates = rng.random() < 0.5
+        self.all_changes = CHANGES + RECIRCULATING * self.recirculates
         self.lines = ['flow delete', 'group delete group_id=all']
         for i in range(rng.choice([0, 0, 1, 2, 3])):
             self.add_group(100 + i)
@@ -275,10 +277,10 @@ class Tables:
         if rng.random() < 0.7:
             return rng.choice(SCRATCH)
         if is_ip(match):
-            return rng.choice(CHANGES + IP_CHANGES)
+            return rng.choice(self.all_changes + IP_CHANGES)
         if 'dl_vlan=' in match:
-            return rng.choice(CHANGES + ['pop_vlan'])
-        return rng.choice(CHANGES)
+            return rng.choice(self.all_changes + ['pop_vlan'])
+        return rng.choice(self.all_changes)
 
     def actions(self, table, match):
         rng = self.rng
@@ -320,7 +322,8 @@ class Tables:
                 bucket += 'watch_port:%d,' % rng.randint(1, N_PORTS + 1)
         actions = []
         if rng.random() < 0.2:
-            actions.append(rng.choice(BUCKET_ACTIONS))
+            actions.append(rng.choice(
+                BUCKET_ACTIONS + RECIRCULATING * self.recirculates))
         if others and rng.random() < 0.1:
             actions.append('group:%d' % rng.choice(others))
         if rng.random() < 0.1:
