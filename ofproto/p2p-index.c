@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "classifier.h"
 #include "flow.h"
@@ -163,8 +164,8 @@ insertion_concerns(const struct p2p_hop *hop, const struct rule *rule)
             && (hop->certain || hop_must_match(hop, rule)));
 }
 
-/* True if it matters to 'hop', and p2p_index_find_removed() does not find out,
- * that 'rule' is no longer in its table. */
+/* True if it matters to 'hop', and find_removed() does not find out, that
+ * 'rule' is no longer in its table. */
 static bool
 removal_concerns(const struct p2p_hop *hop, const struct rule *rule)
 {
@@ -214,6 +215,15 @@ static void
 rule_changed(struct p2p_index *index, const struct rule *rule, bool inserted)
 {
     struct p2p_table *t = index->tables[rule->table_id];
+    bool certain = (inserted && !t->all_certain
+                    && rule->cr.priority >= t->min_priority);
+    bool uncertain = !t->all_uncertain && !ovs_list_is_empty(&t->uncertain);
+
+    /* This must not look at what 'rule' matches, which for the rules of a
+     * bundle is no longer in the CPU's caches. */
+    if (!certain && !uncertain) {
+        return;
+    }
 
     if (in_port_of(&rule->cr.match.mask->masks) == UINT16_MAX) {
         uint16_t in_port = in_port_of(rule->cr.match.flow);
@@ -231,11 +241,10 @@ rule_changed(struct p2p_index *index, const struct rule *rule, bool inserted)
         return;
     }
 
-    if (inserted && !t->all_certain && rule->cr.priority >= t->min_priority
-        && !touch_concerned(index, &t->certain, rule, true)) {
+    if (certain && !touch_concerned(index, &t->certain, rule, true)) {
         t->all_certain = true;
     }
-    if (!t->all_uncertain && !(inserted && is_about_content(rule))
+    if (uncertain && !(inserted && is_about_content(rule))
         && !touch_concerned(index, &t->uncertain, rule, inserted)) {
         t->all_uncertain = true;
     }
