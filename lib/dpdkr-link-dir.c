@@ -150,9 +150,10 @@ dpdkr_dir_state(const struct dpdkr_link *link, int side)
 
 /* Returns true if what the peer at side 'side' of 'link', which is ordered
  * there, sends from now on goes over the link.  A queue has followed the order
- * when its note has been passed on.  One from which nothing waits in the port
- * follows with its next frame; should it be in the middle of a burst just now,
- * with the one after that. */
+ * when its note has been passed on.  One from which nothing waits in the port,
+ * or that has not sent since an earlier order to the same link, follows with
+ * its next frame; should it be in the middle of a burst just now, with the one
+ * after that. */
 bool
 dpdkr_dir_has_followed(const struct dpdkr_link *link, int side)
 {
@@ -163,8 +164,8 @@ dpdkr_dir_has_followed(const struct dpdkr_link *link, int side)
     for (uint32_t q = 0; q < n_txq; q++) {
         enum dpdkr_queue_state state = queue_state(link, side, q);
 
-        if (state != QUEUE_ON_LINK
-            && (state != QUEUE_AWAY || dpdkr_orders_queue_waits(src, q))) {
+        if (state == QUEUE_ENTERING || state == QUEUE_LEFT
+            || (state == QUEUE_AWAY && dpdkr_orders_queue_waits(src, q))) {
             return false;
         }
     }

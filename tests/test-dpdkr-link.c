@@ -56,6 +56,33 @@ test_one_way(void)
     stop();
 }
 
+/* A sender that has nothing to send is to be called direct, too: at first, and
+ * when it was ordered back and to the link again meanwhile. */
+static void
+test_idle_sender(void)
+{
+    start_all(2);
+    settle();
+    for (int round = 0; round < 3; round++) {
+        set_wish(0, 1, true);
+        for (int k = 0; k < 100 && strcmp(state_of(0), "direct"); k++) {
+            step_control();
+            for (int i = 0; i < N_PORTS; i++) {
+                lp_control(&nodes[i].peer);
+            }
+        }
+        CHECK(!strcmp(state_of(0), "direct"));
+        if (!round) {
+            step_send(0);
+            settle();
+        }
+        set_wish(0, 1, false);
+        step_control();
+    }
+    check_all();
+    stop();
+}
+
 /* Everybody sends to random others, directly or not, and changes its mind. */
 static void
 random_walk(uint32_t n_queues_, int n_rounds, int crashes, int restarts)
@@ -280,6 +307,7 @@ main(int argc, char *argv[])
 {
     static const struct nfv_test tests[] = {
         { "one-way", test_one_way },
+        { "idle-sender", test_idle_sender },
         { "random", test_random },
         { "random-queues", test_random_queues },
         { "flush-interval", test_flush_interval },
