@@ -42,9 +42,18 @@ find_partner(const struct dpdkr_end *a, uint32_t entry,
     return -1;
 }
 
+static bool
+is_answered(const struct dpdkr_end *end, uint32_t entry)
+{
+    uint32_t status, error;
+
+    return dpdkr_orders_answered(end->port, entry, &status, &error);
+}
+
 /* If entry 'entry' of 'a' and some entry of 'b' offer the two sides of a link
  * whose memory is there, and nobody has it, returns it, ready but in no list.
- * Otherwise returns NULL. */
+ * Otherwise returns NULL.  (Until a peer has answered that it has mapped it,
+ * nothing has been ordered there.) */
 static struct dpdkr_link *
 adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
       long long int now)
@@ -64,7 +73,8 @@ adopt(struct dpdkr_end *a, uint32_t entry, struct dpdkr_end *b,
         free(link);
         return NULL;
     }
-    link->state = LINK_READY;
+    link->state = (is_answered(a, entry) && is_answered(b, partner)
+                   ? LINK_READY : LINK_OFFERED);
     link->since = now;
     link->unused_since = LLONG_MAX;
     link->was[offer->side] = link->end[offer->side] = a;
@@ -107,6 +117,37 @@ give_up(struct dpdkr_end *end, uint32_t entry)
     dpdkr_orders_withdraw(end->port, entry);
 }
 
+/* Has links that an earlier switch has left at 'end', which has got its port,
+ * looked for from now on. */
+void
+dpdkr_end_find_links(struct dpdkr_end *end, long long int now)
+{
+    end->adopt_until = LLONG_MIN;
+    if (end->port && dpdkr_orders_are_adopted(end->port)) {
+        end->adopt_until = now + DPDKR_ADOPT_MS;
+        memcpy(end->found, end->port->orders.offer, sizeof end->found);
+    }
+}
+
+/* Removes what has been found of links of an earlier switch, but has not been
+ * taken up, and is not on offer any more, since there is another peer, or, if
+ * 'all' is true, whether it is or not. */
+void
+dpdkr_end_forget_links(struct dpdkr_end *end, bool all)
+{
+    for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
+        struct dpdkr_link_offer *found = &end->found[i];
+
+        if (found->file[0]
+            && (all || end->port->orders.offer[i].seq != found->seq)) {
+            if (!end->links[i]) {
+                dpdkr_link_mem_remove(end->port, found->file, found->id);
+            }
+            found->file[0] = '\0';
+        }
+    }
+}
+
 /* Looks for links that an earlier switch has left at 'end', and gives up in
  * the end. */
 void
@@ -116,6 +157,7 @@ dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
     struct dpdkr_port *port = end->port;
     bool missing = false;
 
+    dpdkr_end_forget_links(end, false);
     for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
         struct dpdkr_end *other;
 
@@ -142,6 +184,7 @@ dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
     }
     if (!missing || now >= end->adopt_until) {
         end->adopt_until = LLONG_MIN;
+        memset(end->found, 0, sizeof end->found);
         if (!end->tx && port->orders.number & 1) {
             dpdkr_orders_to_port(port, port->orders.number + 1);
         }
@@ -177,7 +220,11 @@ dpdkr_end_leave_links(struct dpdkr_end *end)
         }
         end->links[i] = NULL;
         ovs_list_remove(&link->node);
-        dpdkr_link_mem_destroy(link->mem, link->other_path, false);
+        /* Of one that is about to go, the next switch could learn from one of
+         * the ports at most. */
+        dpdkr_link_mem_destroy(link->mem, link->other_path,
+                               (link->state == LINK_DRAINING
+                                || link->state == LINK_LEAVING));
         free(link);
     }
     end->tx = NULL;

@@ -96,12 +96,12 @@ dpdkr_end_set_port(struct dpdkr_end *end, struct dpdkr_port *port)
     if (end->port && leaving) {
         dpdkr_end_leave_links(end);
     } else if (end->port) {
+        dpdkr_end_forget_links(end, true);
         dpdkr_end_is_gone(end, time_msec());
     }
     end->port = port;
     end->epoch = 0;
-    end->adopt_until = (port && dpdkr_orders_are_adopted(port)
-                        ? time_msec() + DPDKR_ADOPT_MS : LLONG_MIN);
+    dpdkr_end_find_links(end, time_msec());
     dpdkr_link_run_by(LLONG_MIN);
     ovs_mutex_unlock(&dpdkr_link_mutex);
 }

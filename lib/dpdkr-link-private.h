@@ -85,6 +85,7 @@ struct dpdkr_end {
     uint32_t epoch;             /* Of the peer that the links are for. */
     long long int adopt_until;  /* Links of an earlier switch are looked for
                                  * until then, or LLONG_MIN. */
+    struct dpdkr_link_offer found[DPDKR_MAX_LINKS]; /* Their offers. */
     struct dpdkr_end *wish;     /* Receiver that is wanted, or NULL... */
     long long int wish_since;   /* ...since then. */
     struct dpdkr_link *tx;      /* Link that the newest order is for, or, if
@@ -189,7 +190,11 @@ void dpdkr_dir_skip(struct dpdkr_link *, int side)
     OVS_REQUIRES(dpdkr_link_mutex);
 
 /* dpdkr-link-adopt.c. */
+void dpdkr_end_find_links(struct dpdkr_end *, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
 void dpdkr_end_adopt(struct dpdkr_end *, long long int now)
+    OVS_REQUIRES(dpdkr_link_mutex);
+void dpdkr_end_forget_links(struct dpdkr_end *, bool all)
     OVS_REQUIRES(dpdkr_link_mutex);
 void dpdkr_end_leave_links(struct dpdkr_end *)
     OVS_REQUIRES(dpdkr_link_mutex);

@@ -115,6 +115,74 @@ test_remove_others(void)
     stop();
 }
 
+/* A switch that ends when a link is about to go leaves nothing of it behind,
+ * and one that ends before both peers have the link finds it again. */
+static void
+test_restart_between(void)
+{
+    start_all(1);
+    go_direct(0, 1, 10);
+    set_wish(0, -1, false);
+    CHECK(lp_follow(&nodes[0].peer, 0));
+    step_receive(1);
+    step_forward(0);
+    for (int ms = 0; ms < 4000 && nodes[0].port->orders.offer[0].file[0];
+         ms++) {
+        step_control();
+        step_receive(1);
+        step_forward(0);
+    }
+    CHECK(!nodes[0].port->orders.offer[0].file[0]);
+    CHECK_EQ(count_files(), N_PORTS + 1);
+    restart_in_parts(1 << 0);
+    CHECK_EQ(count_files(), N_PORTS);
+    settle();
+
+    set_wish(0, 1, true);
+    step_control();
+    step_peer_control(0);
+    CHECK(nodes[0].port->orders.offer[0].file[0]);
+    restart_in_parts(0);
+    set_wish(0, 1, true);
+    send_more(0, 10);
+    step_control();
+    REQUIRE(nodes[0].end->links[0] != NULL);
+    CHECK_EQ(nodes[0].end->links[0]->state, LINK_OFFERED);
+    settle();
+    CHECK(!strcmp(state_of(0), "direct"));
+    check_all();
+    stop();
+}
+
+/* When both peers of a link have been started anew before the next switch took
+ * it up, nobody knows it any more. */
+static void
+test_restart_all(void)
+{
+    start_all(1);
+    go_direct(0, 1, 10);
+    CHECK_EQ(count_files(), N_PORTS + 1);
+    kill_peer(&nodes[0]);
+    kill_peer(&nodes[1]);
+    dpdkr_link_leave(true);
+    for (int i = 0; i < N_PORTS; i++) {
+        dpdkr_end_set_port(nodes[i].end, NULL);
+        dpdkr_end_destroy(nodes[i].end);
+        dpdkr_port_destroy(nodes[i].port, false);
+    }
+    dpdkr_link_leave(false);
+    for (int i = 0; i < N_PORTS; i++) {
+        start_port(&nodes[i]);
+    }
+    attach(&nodes[0]);
+    attach(&nodes[1]);
+    now = time_msec();
+    dpdkr_link_run(now);
+    CHECK_EQ(count_files(), N_PORTS);
+    go_direct(0, 1, 10);
+    stop();
+}
+
 /* Fills the ring of port 'i' with packets, as much as it takes. */
 static void
 flood(int i)
@@ -359,6 +427,8 @@ main(int argc, char *argv[])
     static const struct nfv_test tests[] = {
         { "adopt-others", test_adopt_others },
         { "remove-others", test_remove_others },
+        { "restart-between", test_restart_between },
+        { "restart-all", test_restart_all },
         { "flood", test_flood },
         { "broken-by-note", test_broken_by_note },
         { "entries", test_entries },
