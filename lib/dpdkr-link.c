@@ -752,6 +752,10 @@ dpdkr_link_run(long long int now)
         if (end->port && end->adopt_until != LLONG_MIN) {
             dpdkr_end_adopt(end, now);
         }
+    }
+    /* Not before all of them have looked: a link that has just been found must
+     * not be left for that its other end has not. */
+    LIST_FOR_EACH (end, node, &dpdkr_all_ends) {
         if (end->epoch && end->adopt_until == LLONG_MIN) {
             dpdkr_end_run(end, now);
         }

@@ -154,6 +154,28 @@ test_restart_between(void)
     stop();
 }
 
+/* A link that is taken up and still wanted is not left in between. */
+static void
+test_restart_direct(void)
+{
+    struct dpdkr_link_stats stats;
+
+    start_all(1);
+    go_direct(0, 1, 10);
+    restart_switch();
+    set_wish(0, 1, true);
+    run_ports();
+    step_control();
+    step_control();
+    CHECK(!strcmp(state_of(0), "direct"));
+    go_direct(0, 1, 10);
+    CHECK_EQ(nodes[0].port->orders.number, 1);
+    dpdkr_end_get_stats(nodes[0].end, &stats);
+    CHECK_EQ(stats.handovers, 0);
+    check_all();
+    stop();
+}
+
 /* When both peers of a link have been started anew before the next switch took
  * it up, nobody knows it any more. */
 static void
@@ -428,6 +450,7 @@ main(int argc, char *argv[])
         { "adopt-others", test_adopt_others },
         { "remove-others", test_remove_others },
         { "restart-between", test_restart_between },
+        { "restart-direct", test_restart_direct },
         { "restart-all", test_restart_all },
         { "flood", test_flood },
         { "broken-by-note", test_broken_by_note },
