@@ -194,6 +194,18 @@ dpdkr_end_adopt(struct dpdkr_end *end, long long int now)
     }
 }
 
+/* Returns true if the port at side 'side' of 'link' tells the next switch of
+ * it.  It does not if the link is about to go, or the port has another peer
+ * since the last run. */
+static bool
+is_offered(const struct dpdkr_link *link, int side)
+    OVS_REQUIRES(dpdkr_link_mutex)
+{
+    const struct dpdkr_end *end = link->end[side];
+
+    return end && end->port->orders.offer[link->entry[side]].file[0];
+}
+
 /* Forgets the links of 'end' and leaves them to the next switch. */
 void
 dpdkr_end_leave_links(struct dpdkr_end *end)
@@ -202,10 +214,12 @@ dpdkr_end_leave_links(struct dpdkr_end *end)
     for (uint32_t i = 0; i < DPDKR_MAX_LINKS; i++) {
         struct dpdkr_link *link = end->links[i];
         struct dpdkr_end *other = link ? other_end(link, end) : NULL;
+        bool next_can_adopt;
 
         if (!link) {
             continue;
         }
+        next_can_adopt = is_offered(link, 0) && is_offered(link, 1);
         if (other) {
             /* The threads of the datapath are still running. */
             for (uint32_t q = 0; q < other->port->n_queues; q++) {
@@ -220,11 +234,7 @@ dpdkr_end_leave_links(struct dpdkr_end *end)
         }
         end->links[i] = NULL;
         ovs_list_remove(&link->node);
-        /* Of one that is about to go, the next switch could learn from one of
-         * the ports at most. */
-        dpdkr_link_mem_destroy(link->mem, link->other_path,
-                               (link->state == LINK_DRAINING
-                                || link->state == LINK_LEAVING));
+        dpdkr_link_mem_destroy(link->mem, link->other_path, !next_can_adopt);
         free(link);
     }
     end->tx = NULL;

@@ -179,13 +179,17 @@ test_restart_direct(void)
 /* When both peers of a link have been started anew before the next switch took
  * it up, nobody knows it any more. */
 static void
-test_restart_all(void)
+restart_all(bool before)
 {
     start_all(1);
     go_direct(0, 1, 10);
     CHECK_EQ(count_files(), N_PORTS + 1);
     kill_peer(&nodes[0]);
     kill_peer(&nodes[1]);
+    if (before) {
+        attach(&nodes[0]);
+        attach(&nodes[1]);
+    }
     dpdkr_link_leave(true);
     for (int i = 0; i < N_PORTS; i++) {
         dpdkr_end_set_port(nodes[i].end, NULL);
@@ -196,13 +200,30 @@ test_restart_all(void)
     for (int i = 0; i < N_PORTS; i++) {
         start_port(&nodes[i]);
     }
-    attach(&nodes[0]);
-    attach(&nodes[1]);
+    for (int i = 0; i < 2; i++) {
+        if (!before) {
+            attach(&nodes[i]);
+        }
+    }
+    run_ports();
     now = time_msec();
     dpdkr_link_run(now);
     CHECK_EQ(count_files(), N_PORTS);
     go_direct(0, 1, 10);
     stop();
+}
+
+static void
+test_restart_all(void)
+{
+    restart_all(false);
+}
+
+/* Nor when they have been just before the last one ended. */
+static void
+test_restart_all_before(void)
+{
+    restart_all(true);
 }
 
 /* Fills the ring of port 'i' with packets, as much as it takes. */
@@ -452,6 +473,7 @@ main(int argc, char *argv[])
         { "restart-between", test_restart_between },
         { "restart-direct", test_restart_direct },
         { "restart-all", test_restart_all },
+        { "restart-all-before", test_restart_all_before },
         { "flood", test_flood },
         { "broken-by-note", test_broken_by_note },
         { "entries", test_entries },
