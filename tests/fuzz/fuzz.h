@@ -68,4 +68,16 @@ fuzz_u32(struct fuzz_input *in)
         }                                                               \
     } while (0)
 
+/* Makes a directory for files in memory, in the one that "run" removes
+ * afterwards, and stores its name into the 'size' bytes at 'dir'. */
+static inline void
+fuzz_make_dir(char *dir, size_t size)
+{
+    const char *parent = getenv("FUZZ_DIR");
+
+    FUZZ_CHECK(snprintf(dir, size, "%s/fuzz.XXXXXX",
+                        parent ? parent : "/dev/shm") < (int) size);
+    FUZZ_CHECK(mkdtemp(dir));
+}
+
 #endif /* tests/fuzz/fuzz.h */
