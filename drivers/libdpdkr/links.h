@@ -75,8 +75,8 @@
 #include "peer.h"
 
 /* How long 'rx_force' has to stand there before it has an effect.  It may be
- * meant for a peer that was stopped and goes on just now: its queue threads are
- * to have read by then what waits for them, and the notes in it. */
+ * meant for a peer that was stopped and goes on just now: its queue threads
+ * are to have read by then what waits for them, and the notes in it. */
 #define DPDKR_LINKS_FORCE_MS 200
 
 /* A ring of a link that we read. */
