@@ -94,6 +94,7 @@ dpdkr_end_set_port(struct dpdkr_end *end, struct dpdkr_port *port)
 {
     ovs_mutex_lock(&dpdkr_link_mutex);
     if (end->port && leaving) {
+        dpdkr_end_forget_links(end, false);
         dpdkr_end_leave_links(end);
     } else if (end->port) {
         dpdkr_end_forget_links(end, true);
