@@ -30,20 +30,16 @@ def _random():
     return random.Random(seed)
 
 
-def _check_intact(scene, handovers):
+def _check_intact(scene, handovers, late=()):
+    """'late' are the ports whose peers' frames the switch did not wait for."""
     counters = scene.counters()
-    # On a machine that has something else to do for a second, the switch does
-    # not wait for the receiver.
-    late = [port for port in 'ab' if counters[port]['direct_late_handovers']]
-    if late:
-        print('LATE: %s' % counters)
-    scene.check_order(late)
     for port in 'ab':
         for name in ('direct_lost_packets', 'direct_failed_links',
-                     'tx_ring_full_drops'):
-            check_equal(counters[port][name], 0, '%s of %s' % (name, port))
-        check(counters[port]['direct_late_handovers']
-              <= max(1, handovers // 100), 'handovers are late: %s', counters)
+                     'tx_ring_full_drops', 'direct_late_handovers'):
+            if name != 'direct_late_handovers' or port not in late:
+                check_equal(counters[port][name], 0,
+                            '%s of %s' % (name, port))
+    scene.check_order(late)
     for port in scene.senders:
         totals = scene.totals(port)
         check_equal(totals['lost'], 0, 'lost, from ' + port)
@@ -190,17 +186,15 @@ def test_peers_stop(lab):
     _all_direct(scene)
     scene.finish()
     counters = scene.counters()
-    # On a busy machine, a stop may take longer than it should.
-    late = [port for port in 'ab' if counters[port]['direct_late_handovers']]
-    scene.check_order(late)
     print(counters)
+    scene.check_order()
     for port, far in ('a', 'b'), ('b', 'a'):
         check_equal(scene.totals(port)['lost'],
                     counters[far]['tx_ring_full_drops'],
                     'lost, from ' + port)
         check_equal(counters[port]['direct_lost_packets'], 0,
                     'left in links of ' + port)
-    check(late or not scene.log_count('giving the link up'), 'a link is gone')
+    check(not scene.log_count('giving the link up'), 'a link is gone')
 
 
 @options(timeout=300 + ROUNDS)
@@ -237,7 +231,7 @@ def test_sender_is_late(lab):
     scene = TrafficScene(lab, 'a')
     scene.start('--window=512')
     sender, receiver = scene.tools['a'], scene.tools['b']
-    on_time = 0
+    on_time = n_late = 0
     while on_time < max(2, ROUNDS // 5):
         late = scene.counter('a', 'direct_late_handovers')
         packets = scene.ways['a'].packets(False)
@@ -260,9 +254,10 @@ def test_sender_is_late(lab):
         late = scene.counter('a', 'direct_late_handovers') - late
         check(not (in_time and late), 'the switch did not wait')
         on_time += in_time
+        n_late += late
         scene.hand_over('a', True)
     scene.finish()
-    _check_intact(scene, on_time)
+    _check_intact(scene, on_time, late='a' if n_late else '')
 
 
 @options(timeout=300 + 6 * ROUNDS)
@@ -307,8 +302,7 @@ def test_peers_die(lab):
     scene.finish()
     wait_until(lambda: scene.files() == files, 30, 'the files of links to go')
 
-    scene.check_order([port for port in 'ab' if scene.counters()[port][
-        'direct_late_handovers']])
+    scene.check_order()
     losses = scene.counted_losses()
     missing = sum(scene.totals(port)['lost'] for port in 'ab')
     unsure = sum(scene.states[port].unsure for port in 'ab')
@@ -351,15 +345,11 @@ def test_switch_restarts(lab):
     rng = _random()
     scene = TrafficScene(lab)
     scene.start('--rate=50000')
-    late = set()
     for _ in range(max(3, ROUNDS // 3)):
         if rng.randrange(2):
             _all_direct(scene)
         _veto_at_random(scene, rng)
         _doze(rng, 0.02)
-        counters = scene.counters()
-        late |= {port for port in 'ab'
-                 if counters[port]['direct_late_handovers']}
         scene.switch.kill_daemon()
         _doze(rng, 0.1)
         scene.switch.start(scene.other_config)
@@ -368,4 +358,4 @@ def test_switch_restarts(lab):
         scene.progress()
     _all_direct(scene)
     scene.finish()
-    scene.check_order(late)
+    scene.check_order()
