@@ -190,16 +190,7 @@ restart_all(bool before)
         attach(&nodes[0]);
         attach(&nodes[1]);
     }
-    dpdkr_link_leave(true);
-    for (int i = 0; i < N_PORTS; i++) {
-        dpdkr_end_set_port(nodes[i].end, NULL);
-        dpdkr_end_destroy(nodes[i].end);
-        dpdkr_port_destroy(nodes[i].port, false);
-    }
-    dpdkr_link_leave(false);
-    for (int i = 0; i < N_PORTS; i++) {
-        start_port(&nodes[i]);
-    }
+    restart_switch__();
     for (int i = 0; i < 2; i++) {
         if (!before) {
             attach(&nodes[i]);

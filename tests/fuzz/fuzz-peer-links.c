@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "dpdkr-fake-link.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 
 #define RING_SIZE 64
 #define SLOT_SIZE 256
@@ -171,21 +171,7 @@ write_ring(struct fuzz_input *in, uint32_t q)
     uint8_t x = fuzz_u8(in);
     struct dpdkr_ring_view r = some_ring(x, q);
 
-    switch (x >> 1 & 3) {
-    case 0:
-        r.ctl->prod += (int8_t) fuzz_u8(in);
-        break;
-    case 1:
-        r.ctl->cons += (int8_t) fuzz_u8(in);
-        break;
-    case 2:
-        ((uint32_t *) (void *) r.ctl)[fuzz_u8(in) % (sizeof *r.ctl / 4)]
-            = fuzz_u32(in);
-        break;
-    default:
-        fuzz_get(in, &r.descs[fuzz_u8(in) & r.mask], sizeof *r.descs);
-        break;
-    }
+    fuzz_ring(in, &r, x >> 1 & 3);
 }
 
 /* Takes what the library has put into a ring. */

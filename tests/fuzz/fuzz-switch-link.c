@@ -29,7 +29,7 @@
 #include "dpdkr-mem.h"
 #include "dpdkr-packet.h"
 #include "dpdkr-port.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 #include "openvswitch/vlog.h"
 #include "util.h"
 
@@ -402,21 +402,7 @@ write_ring(struct node *n, struct fuzz_input *in, uint32_t q)
     uint8_t x = fuzz_u8(in);
     struct dpdkr_ring_view r = some_ring(n, q, x);
 
-    switch (x >> 6) {
-    case 0:
-        r.ctl->prod += (int8_t) fuzz_u8(in);
-        break;
-    case 1:
-        r.ctl->cons += (int8_t) fuzz_u8(in);
-        break;
-    case 2:
-        ((uint32_t *) (void *) r.ctl)[fuzz_u8(in) % (sizeof *r.ctl / 4)]
-            = fuzz_u32(in);
-        break;
-    default:
-        fuzz_get(in, &r.descs[fuzz_u8(in) & r.mask], sizeof *r.descs);
-        break;
-    }
+    fuzz_ring(in, &r, x >> 6);
 }
 
 static void
