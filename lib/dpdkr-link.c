@@ -738,7 +738,6 @@ dpdkr_link_run(long long int now)
     long long int next;
 
     ovs_mutex_lock(&dpdkr_link_mutex);
-    next_run = LLONG_MAX;
     LIST_FOR_EACH (end, node, &dpdkr_all_ends) {
         uint32_t epoch = dpdkr_end_epoch(end);
 

@@ -283,7 +283,7 @@ void dpdkr_links_start(struct dpdkr_links *, void *base,
 /* Unmaps all links.  The peer is quiescent. */
 void dpdkr_links_stop(struct dpdkr_links *);
 
-/* Looks at the offers and answers. */
+/* Looks at the offers and answers.  'now' is in milliseconds. */
 void dpdkr_links_run(struct dpdkr_links *, int64_t now);
 
 /* Returns true if frames go by a link in either direction. */
