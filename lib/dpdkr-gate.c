@@ -264,7 +264,7 @@ adopt_gate(struct dpdkr_port *port, uint32_t queue)
                                       __ATOMIC_RELAXED);
     struct dpdkr_gate *gate = &q->gate;
 
-    ovs_spin_lock(&q->rx_lock);
+    dpdkr_queue_lock(&q->rx_lock);
     gate->route.number = noted;
     if (dpdkr_orders_are_adopted(port)) {
         if (noted && noted != closed && find_note(q, noted)) {
@@ -343,7 +343,7 @@ dpdkr_orders_resume(struct dpdkr_port *port, uint32_t entry,
         struct dpdkr_port_queue *q = &port->queues[i];
         struct dpdkr_gate *gate = &q->gate;
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         if (gate->state == DPDKR_GATE_CLOSED && !gate->route.dst
             && gate->route.number && c->gate[i].number == gate->route.number
             && c->gate[i].link == route.link) {
@@ -377,7 +377,7 @@ dpdkr_orders_give_up(struct dpdkr_port *port)
         struct dpdkr_port_queue *q = &port->queues[i];
         struct dpdkr_gate *gate = &q->gate;
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         if (gate->found_note && gate->next.number != gate->found_note) {
             gate->next = (struct dpdkr_route) { .number = gate->found_note };
         }
@@ -398,7 +398,7 @@ dpdkr_orders_forget_notes(struct dpdkr_port *port)
     for (uint32_t i = 0; i < port->n_queues; i++) {
         struct dpdkr_port_queue *q = &port->queues[i];
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         q->gate.next.number = q->gate.route.number = 0;
         q->gate.found_note = 0;
         ovs_spin_unlock(&q->rx_lock);
@@ -482,7 +482,7 @@ dpdkr_orders_to_link(struct dpdkr_port *port, uint32_t number, uint32_t entry,
     for (uint32_t i = 0; i < port->n_queues; i++) {
         struct dpdkr_port_queue *q = &port->queues[i];
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         q->gate.next = route;
         ovs_spin_unlock(&q->rx_lock);
     }
@@ -567,7 +567,7 @@ dpdkr_orders_gate(struct dpdkr_port *port, uint32_t queue,
 {
     struct dpdkr_port_queue *q = &port->queues[queue];
 
-    ovs_spin_lock(&q->rx_lock);
+    dpdkr_queue_lock(&q->rx_lock);
     *gate = q->gate;
     ovs_spin_unlock(&q->rx_lock);
 }
@@ -580,7 +580,7 @@ dpdkr_orders_queue_waits(struct dpdkr_port *port, uint32_t queue)
     struct dpdkr_port_queue *q = &port->queues[queue];
     bool waits;
 
-    ovs_spin_lock(&q->rx_lock);
+    dpdkr_queue_lock(&q->rx_lock);
     waits = (__atomic_load_n(&q->rx.r.ctl->prod, __ATOMIC_ACQUIRE)
              != q->rx.cons);
     ovs_spin_unlock(&q->rx_lock);
@@ -598,7 +598,7 @@ dpdkr_orders_open_late_gates(struct dpdkr_port *port,
         struct dpdkr_port_queue *q = &port->queues[i];
         struct dpdkr_gate *gate = &q->gate;
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         if (queues & UINT64_C(1) << i
             && gate->state == DPDKR_GATE_CLOSED && gate->route.dst == dst
             && gate->route.number != port->orders.number) {
@@ -619,7 +619,7 @@ dpdkr_orders_open_gates(struct dpdkr_port *port, const struct dpdkr_port *dst)
         struct dpdkr_port_queue *q = &port->queues[i];
         struct dpdkr_gate *gate = &q->gate;
 
-        ovs_spin_lock(&q->rx_lock);
+        dpdkr_queue_lock(&q->rx_lock);
         if (!dst || gate->route.dst == dst) {
             if (gate->state == DPDKR_GATE_HOLD) {
                 dpdkr_consumer_release(&q->rx, 0);

@@ -225,7 +225,7 @@ dpdkr_end_leave_links(struct dpdkr_end *end)
             for (uint32_t q = 0; q < other->port->n_queues; q++) {
                 struct dpdkr_port_queue *queue = &other->port->queues[q];
 
-                ovs_spin_lock(&queue->rx_lock);
+                dpdkr_queue_lock(&queue->rx_lock);
                 queue->gate.route.dst = queue->gate.next.dst = NULL;
                 ovs_spin_unlock(&queue->rx_lock);
             }

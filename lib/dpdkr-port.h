@@ -28,7 +28,8 @@
  * lock of a queue, may be called by any thread at any time between
  * dpdkr_port_create() and dpdkr_port_destroy().  A spin lock for each queue
  * and direction, free of contention when each queue has one PMD thread, keeps
- * them apart from each other and from a peer that comes or goes.
+ * them apart from each other and from a peer that comes or goes.  All others
+ * take these locks with dpdkr_queue_lock().
  *
  * All other functions that take a non-const port are called by one thread at a
  * time (the caller has a mutex), in practice the main thread. */
@@ -120,6 +121,7 @@ bool dpdkr_port_run(struct dpdkr_port *, long long int now);
 void dpdkr_port_set_mtu(struct dpdkr_port *, int mtu);
 void dpdkr_port_set_admin(struct dpdkr_port *, bool up);
 
+void dpdkr_queue_lock(const struct ovs_spin *lock) OVS_ACQUIRES(lock);
 int dpdkr_port_rx(struct dpdkr_port *, uint32_t queue,
                   struct dp_packet_batch *, int *qfill);
 void dpdkr_port_tx(struct dpdkr_port *, uint32_t queue,
