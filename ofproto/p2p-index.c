@@ -199,13 +199,13 @@ touch_concerned(struct p2p_index *index, const struct ovs_list *hops,
     LIST_FOR_EACH (hop, list_node, hops) {
         if (index->work >= P2P_INDEX_WORK) {
             /* For the main thread to run. */
-            index->touch(hop->port, inserted);
+            index->touch(hop->port, inserted, NULL);
             return false;
         }
         index->work++;
         if (inserted ? insertion_concerns(hop, rule)
             : removal_concerns(hop, rule)) {
-            index->touch(hop->port, inserted);
+            index->touch(hop->port, inserted, inserted ? rule : NULL);
         }
     }
     return true;
@@ -235,7 +235,7 @@ rule_changed(struct p2p_index *index, const struct rule *rule, bool inserted)
             if (hop->table_id == rule->table_id
                 && (inserted ? insertion_concerns(hop, rule)
                     : removal_concerns(hop, rule))) {
-                index->touch(hop->port, inserted);
+                index->touch(hop->port, inserted, inserted ? rule : NULL);
             }
         }
         return;
@@ -285,7 +285,7 @@ touch_all(struct p2p_index *index, const struct ovs_list *hops, bool urgent)
     const struct p2p_hop *hop;
 
     LIST_FOR_EACH (hop, list_node, hops) {
-        index->touch(hop->port, urgent);
+        index->touch(hop->port, urgent, NULL);
     }
 }
 
@@ -303,7 +303,7 @@ find_removed(struct p2p_index *index, struct p2p_table *t,
         t->min_priority = MIN(t->min_priority, hop_priority(hop));
         if (hop->rule
             && !cls_rule_visible_in_version(&hop->rule->up.cr, version)) {
-            index->touch(hop->port, true);
+            index->touch(hop->port, true, NULL);
         }
     }
 }

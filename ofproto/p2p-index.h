@@ -51,8 +51,11 @@ extern struct ovs_mutex ofproto_mutex;
 #define P2P_INDEX_WORK 65536
 
 /* Called for each port that a change concerns, perhaps more than once.  It is
- * urgent unless the change can only make a "yes" of a "no". */
-typedef void p2p_touch_func(struct p2p_port *, bool urgent);
+ * urgent unless the change can only make a "yes" of a "no".  The rule is the
+ * one that was inserted, or null if the change was another one: should it be
+ * gone when the port is about to be asked, this change concerns it no more. */
+typedef void p2p_touch_func(struct p2p_port *, bool urgent,
+                            const struct rule *);
 
 struct p2p_index {
     struct hmap hops;           /* All, by table and input port. */

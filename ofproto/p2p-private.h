@@ -32,6 +32,9 @@ struct p2p_verdict {
     struct p2p_reason reason;   /* P2P_YES if "yes". */
 };
 
+/* Rules that a port notes down as reasons to ask it. */
+#define P2P_MAX_SUSPECTS 32
+
 /* A bridge. */
 struct p2p_bridge {
     struct hmap_node node;      /* In 'p2p_bridges'. */
@@ -72,6 +75,10 @@ struct p2p_port {
     /* With ofproto_mutex. */
     struct ovs_list touched_node; /* Empty if it need not be asked. */
     bool urgent;                /* In the bridge's 'touched'. */
+    bool must_ask;              /* For another reason than these rules, which
+                                 * were inserted since it was asked: */
+    struct rule *suspects[P2P_MAX_SUSPECTS]; /* With a reference each. */
+    size_t n_suspects;
 
     /* All below is for the main thread only. */
 

@@ -45,11 +45,13 @@ struct hmap p2p_bridges = HMAP_INITIALIZER(&p2p_bridges);
 static struct seq *touch_seq;
 static uint64_t touch_seqno;
 
-static void port_touch__(struct p2p_port *, bool urgent)
+static void port_touch__(struct p2p_port *, bool urgent, const struct rule *)
     OVS_REQUIRES(ofproto_mutex);
 static void port_touch(struct p2p_port *) OVS_REQUIRES(ofproto_mutex);
 static void port_set_verdict(struct p2p_port *, struct p2p_answer *,
                              struct p2p_verdict)
+    OVS_REQUIRES(ofproto_mutex);
+static bool port_clear_suspects(struct p2p_port *)
     OVS_REQUIRES(ofproto_mutex);
 static void port_run_link(struct p2p_port *);
 
@@ -222,6 +224,7 @@ p2p_port_remove(struct ofport *ofport)
         }
     }
     ovs_list_remove(&port->touched_node);
+    port_clear_suspects(port);
     ovs_mutex_unlock(&ofproto_mutex);
 
     port_end_link(port);
@@ -332,11 +335,20 @@ p2p_bundle_set(const struct ofproto *ofproto, void *aux,
 /* ## ----------- ## */
 
 /* Has 'port' asked the next time that the bridge runs or, if that is not
- * 'urgent', perhaps some time later. */
+ * 'urgent', perhaps some time later.  If the reason is that 'rule' is there
+ * now, which is null for others, then only if it still is. */
 static void
-port_touch__(struct p2p_port *port, bool urgent)
+port_touch__(struct p2p_port *port, bool urgent, const struct rule *rule_)
 {
+    struct rule *rule = CONST_CAST(struct rule *, rule_);
     struct p2p_bridge *b = port->bridge;
+
+    if (!rule || port->n_suspects >= P2P_MAX_SUSPECTS) {
+        port->must_ask = true;
+    } else if (!port->must_ask) {
+        ofproto_rule_ref(rule);
+        port->suspects[port->n_suspects++] = rule;
+    }
 
     if (ovs_list_is_empty(&port->touched_node)) {
         port->urgent = urgent;
@@ -354,7 +366,27 @@ port_touch__(struct p2p_port *port, bool urgent)
 static void
 port_touch(struct p2p_port *port)
 {
-    port_touch__(port, true);
+    port_touch__(port, true, NULL);
+}
+
+/* Forgets why 'port' was touched.  Returns true if the reasons were rules and
+ * all of them are gone for good. */
+static bool
+port_clear_suspects(struct p2p_port *port)
+{
+    ovs_version_t version = port->bridge->version;
+    bool gone = !port->must_ask;
+
+    for (size_t i = 0; i < port->n_suspects; i++) {
+        const struct cls_rule *cr = &port->suspects[i]->cr;
+
+        gone = (gone && !cls_rule_visible_in_version(cr, version)
+                && !cls_rule_visible_in_version(cr, OVS_VERSION_MAX));
+        ofproto_rule_unref(port->suspects[i]);
+    }
+    port->n_suspects = 0;
+    port->must_ask = false;
+    return gone;
 }
 
 /* 'rule' is now visible, instead of 'replaced' unless that is null.  Any
@@ -752,7 +784,9 @@ ask_touched_ports(struct p2p_bridge *b)
     }
     LIST_FOR_EACH_POP (port, touched_node, &b->touched) {
         ovs_list_init(&port->touched_node);
-        port_evaluate(port);
+        if (!port_clear_suspects(port)) {
+            port_evaluate(port);
+        }
     }
     if (start >= b->later) {
         long long int end = time_usec();

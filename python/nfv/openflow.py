@@ -19,8 +19,8 @@ ALL = 0x3fffff
 IN_PORT, DL_TYPE = 1 << 0, 1 << 4
 
 # Headers of fields of a match of OpenFlow 1.4.
-OXM_IN_PORT, OXM_ETH_DST, OXM_ETH_TYPE, OXM_IPV4_DST = (
-    0x80000004, 0x80000606, 0x80000a02, 0x80001804)
+OXM_IN_PORT, OXM_ETH_DST, OXM_ETH_TYPE, OXM_IPV4_SRC, OXM_IPV4_DST = (
+    0x80000004, 0x80000606, 0x80000a02, 0x80001604, 0x80001804)
 
 # Bundles of OpenFlow 1.4: types of control messages, and the flags of all.
 BUNDLE_CONTROL, BUNDLE_ADD_MESSAGE = 33, 34

@@ -726,6 +726,23 @@ def test_incremental(lab):
             f.write('priority=9998,in_port=3,actions=5\n')
         check_asked(1, 'for one port, with 1000 others',
                     lambda: ofctl('--bundle', 'add-flows', 'br0', flows))
+        # What comes and goes before anybody is asked.
+        scene.flows('priority=10,in_port=8,actions=1')
+        scene.expect('p8', 'p1')
+        with open(flows, 'w') as f:
+            for i in range(20):
+                f.write('add priority=200,in_port=8,ip,nw_dst=10.0.0.%d,'
+                        'actions=drop\n'
+                        'delete_strict priority=200,in_port=8,ip,'
+                        'nw_dst=10.0.0.%d\n' % (i, i))
+        check_asked(0, 'for what is gone again',
+                    lambda: ofctl('--bundle', 'add-flows', 'br0', flows))
+        scene.expect('p8', 'p1')
+        with open(flows, 'a') as f:
+            f.write('add priority=200,in_port=8,arp,actions=drop\n')
+        # And one that stays.
+        ofctl('--bundle', 'add-flows', 'br0', flows)
+        scene.expect('p8', 'no: not all packets match the same rule')
 
 
 def test_show(lab):

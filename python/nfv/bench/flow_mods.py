@@ -16,7 +16,10 @@ the size of the table stays the same:
     bundle      the same in one bundle
     touching    like "single", but the flows have a higher priority: each of
                 them takes the p-2-p link from one of the ports, and gives it
-                back when it is deleted
+                back when it is deleted.  They match on a field that the other
+                flows do not: when the last flow of the highest priority goes
+                from those with the same fields, Open vSwitch looks through
+                all of these, which would be all that there is to be seen
 
 The sides differ in the ports, and in what the switch does about them:
 
@@ -72,15 +75,19 @@ def add_arguments(parser):
                         help='leave the distribution\'s switch out')
 
 
-def fields(i, by_port):
-    """Returns what flow number 'i' matches: one port and an IP address if
-    'by_port', otherwise an Ethernet address."""
+def by_port(i, address=openflow.OXM_IPV4_DST):
+    """Returns what flow number 'i' matches: a port and an IP address."""
+    return [(openflow.OXM_IN_PORT, struct.pack('!I', i // 2 % N_PORTS + 1)),
+            (openflow.OXM_ETH_TYPE, b'\x08\x00'),
+            (address, b'\x0a' + struct.pack('!I', i)[1:])]
+
+
+def fields(i):
+    """The same for a flow that is to take no p-2-p link away: half of them
+    match an Ethernet address instead."""
+    if i % 2:
+        return by_port(i)
     number = struct.pack('!I', i)[1:]
-    if by_port:
-        return [(openflow.OXM_IN_PORT,
-                 struct.pack('!I', i // 2 % N_PORTS + 1)),
-                (openflow.OXM_ETH_TYPE, b'\x08\x00'),
-                (openflow.OXM_IPV4_DST, b'\x0a' + number)]
     return [(openflow.OXM_ETH_DST, b'\x02\x00' + number + b'\x00')]
 
 
@@ -107,7 +114,7 @@ class Side:
     def fill(self, n):
         c = self.connection
         for start in range(0, n, FILL_STEP):
-            c.run(b''.join(c.flow_mod(openflow.ADD, 5, fields(i, i % 2))
+            c.run(b''.join(c.flow_mod(openflow.ADD, 5, fields(i))
                            for i in range(start, min(n, start + FILL_STEP))))
 
     @contextlib.contextmanager
@@ -171,8 +178,8 @@ def make_mods(connection, mode, first, n):
     """Returns the messages of one measurement."""
     messages = []
     for i in range(first, first + n // 2):
-        flow = ((20, fields(2 * i, True)) if mode == 'touching'
-                else (5, fields(i, i % 2)))
+        flow = ((20, by_port(2 * i, openflow.OXM_IPV4_SRC))
+                if mode == 'touching' else (5, fields(i)))
         messages += [connection.flow_mod(command, *flow)
                      for command in (openflow.ADD, openflow.DELETE_STRICT)]
     if mode == 'bundle':
