@@ -495,14 +495,13 @@ def _add_huge_pages(n):
     host, which other labs change as well.  Returns what it was before and
     is now."""
     path = '/proc/sys/vm/nr_hugepages'
-    with open('/run/lock/nfv-huge-pages', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with open(path) as f:
-            before = int(f.read())
-        with open(path, 'w') as f:
-            f.write(str(before + n))
-        with open(path) as f:
-            return before, int(f.read())
+    with open(path) as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        before = int(f.read())
+        with open(path, 'w') as w:
+            w.write(str(before + n))
+        f.seek(0)
+        return before, int(f.read())
 
 
 def poll_readable(fd, timeout):
