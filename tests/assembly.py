@@ -500,7 +500,7 @@ def test_packages_policy(s):
     policy = os.path.join(sbin, 'policy-rc.d')
     os.makedirs(sbin)
     command = ['unshare', '-m', 'sh', '-ec', 'mount --bind "$1" /usr/sbin; '
-               'mount -t tmpfs none /run/lock; shift; exec "$@"', 'sh', sbin,
+               'mount -t tmpfs none /run; shift; exec "$@"', 'sh', sbin,
                os.path.join(TOP, 'build-aux', 'install-packages'), 'build']
 
     def install(apt_get, ok, before, after):

@@ -81,7 +81,9 @@ tx_link(const struct dpdkr_peer_queue *q)
     }
     link = __atomic_load_n(&q->shared->links[q->link_entry],
                            __ATOMIC_ACQUIRE);
-    return link && link->seq == q->link_seq ? link : NULL;
+    /* Shared memory may have the same number for one link after the other. */
+    return (link && link->seq == q->link_seq
+            && q->out == &link->txqs[q->index].p ? link : NULL);
 }
 
 /* S5, and where a queue starts. */

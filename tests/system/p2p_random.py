@@ -105,7 +105,8 @@ class Tables:
         self.groups = {}        # Of lists of what makes up a group.
         self.flows = {}
         # When a packet goes through the datapath once more, for the hash of a
-        # group, for ct() or for what is behind MPLS, while its action set is
+        # group, for ct() or for what is behind MPLS, or may do so later,
+        # because of controller(pause), while its action set is
         # longer than what is left of the actions, the base fails an assertion
         # (recirc_alloc_id__()).  So there is either an action set or that.
         self.recirculates = rng.random() < 0.5
@@ -264,7 +265,9 @@ class Tables:
                    'bundle(eth_src,0,hrw,ofport,members:1,2)',
                    'bundle(eth_src,0,active_backup,ofport,members:1,2)',
                    'bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[],'
-                   'members:1,2)', 'controller(pause)']
+                   'members:1,2)']
+        if self.recirculates:
+            choices.append('controller(pause)')
         if is_ip(match):
             choices.append('resubmit(,%d,ct)' % rng.randint(1, LAST_TABLE))
             if self.recirculates:
